@@ -1,0 +1,1 @@
+"""Sources of events: native venues, recordings."""

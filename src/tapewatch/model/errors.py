@@ -1,0 +1,64 @@
+"""One exception class per reaction, not per cause.
+
+TapewatchError
+├── ConfigError     print file, line, column; start nothing; exit 2
+├── BadFrame        one dead letter; go on
+├── Disconnected    back off, then a new conversation
+├── Unavailable     retry the batch, then spill it
+├── Rejected        dead-letter these rows, keep the rest
+└── NotFound        tell the asker, with the nearest valid choices
+
+Anything else is a bug: it is logged with its traceback and the worker is restarted.
+`except Exception` stands in three places only: around `decode`, around `on_event`, and in the
+supervisor.
+"""
+
+
+class TapewatchError(Exception):
+    """Has a text that tells a person what is wrong, where, and what to do."""
+
+
+class ConfigError(TapewatchError):
+    """The settings or the command line cannot be used. Nothing was started."""
+
+
+class BadFrame(TapewatchError):
+    """A frame that cannot be read."""
+
+
+class Disconnected(TapewatchError):
+    """The link to a venue is gone. `retry_after` is what the venue asked for, in seconds."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class Unavailable(TapewatchError):
+    """A store or channel cannot take the batch now; the same batch may succeed later."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class Rejected(TapewatchError):
+    """A store will never take these rows (indices into the batch). The others were written."""
+
+    def __init__(self, reason: str, rows: frozenset[int]) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.rows = rows
+
+
+class NotFound(TapewatchError):
+    """Nothing has this name. `suggestions` are the nearest that exist."""
+
+    def __init__(self, what: str, name: str, suggestions: tuple[str, ...] = ()) -> None:
+        hint = f"; did you mean {' or '.join(suggestions)}?" if suggestions else ""
+        super().__init__(f"unknown {what} {name!r}{hint}")
+        self.what = what
+        self.name = name
+        self.suggestions = suggestions

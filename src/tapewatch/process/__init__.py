@@ -1,0 +1,1 @@
+"""Processors: pure, constant work per event, event time only. A file is a plug-in."""

@@ -1,0 +1,1 @@
+"""Composition: settings become workers, workers are supervised."""

@@ -1,0 +1,1 @@
+"""REST, WebSocket and status pages for people and programs."""

@@ -1,0 +1,1 @@
+"""Keyed state, timers, windows and books. Pure."""

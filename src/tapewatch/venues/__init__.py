@@ -1,0 +1,1 @@
+"""One file a venue: constants, message types, the conversation. Pure."""

@@ -1,0 +1,1 @@
+"""Links to venues: connect, keep alive, limit, record. Knows no venue by name."""
