@@ -471,6 +471,17 @@ class Worker(Protocol):
     async def run(self) -> None: ...
 
 
+class WorkerHealth(Struct):
+    """What the supervisor knows of one worker."""
+
+    name: str
+    stage: Stage
+    state: str  # running, restarting, failed, ended
+    since: Micros
+    restarts: int = 0
+    error: str = ""
+
+
 class Plugin(Struct, Generic[C], frozen=True):
     """What a plug-in file declares as `PLUGIN`: its settings' type, and how it is built."""
 
