@@ -281,12 +281,20 @@ class Reader(Protocol):
         """All that was read is dealt with. Until then it is delivered again after a crash."""
         ...
 
+    def end(self) -> None:
+        """Nothing more will come: iteration ends after what is buffered."""
+        ...
+
     async def close(self) -> None:
         """Stop reading; what waits is dropped."""
         ...
 
 
 class Bus(Outlet, Protocol):
+    async def publish(self, events: Batch, skip: Reader | None = None) -> None:
+        """Hand over, waiting for room. `skip` is the reader that made these: it knows them."""
+        ...
+
     def subscribe(self, name: str, wants: frozenset[type[Event]], buffer: Buffer) -> Reader: ...
 
     async def close(self) -> None:

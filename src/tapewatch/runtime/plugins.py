@@ -1,0 +1,85 @@
+"""Find plug-ins by file name. Only what the settings name is ever imported.
+
+The folders `venues`, `process`, `stores` are scanned; entry points of the groups
+`tapewatch.venues` and so on add plug-ins from outside. A built-in has no privilege that an
+outside plug-in lacks: both declare `PLUGIN`. Built-ins win over an outside plug-in of the same
+name, so that an installed package cannot silently replace a part of the product.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+from tapewatch.model.errors import ConfigError, NotFound
+from tapewatch.ports import Plugin
+
+# An absent optional library is an error that names the extra: module name to extra.
+_EXTRAS = {
+    "ccxt": "ccxt",
+    "redis": "redis",
+    "asyncpg": "postgres",
+    "aiokafka": "kafka",
+    "aiosmtplib": "email",
+    "apprise": "apprise",
+    "feedparser": "news",
+}
+
+
+def names(kind: str) -> list[str]:
+    """All plug-ins of a kind (`venues`, `process`, `stores`), sorted."""
+    found = {entry.name for entry in entry_points(group=f"tapewatch.{kind}")}
+    folder = importlib.import_module(f"tapewatch.{kind}")
+    found.update(
+        module.name
+        for module in pkgutil.iter_modules(folder.__path__)
+        if not module.name.startswith("_")
+    )
+    return sorted(found)
+
+
+def load(kind: str, name: str) -> Plugin[Any]:
+    """Import one plug-in. Raises NotFound with the nearest names, ConfigError if it is broken."""
+    known = names(kind)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3) or known
+        raise NotFound(_WORDS.get(kind, kind), name, tuple(near))
+    module = _import(kind, name)
+    plugin = getattr(module, "PLUGIN", None)
+    if not isinstance(plugin, Plugin):
+        raise ConfigError(f"{kind}/{name} declares no PLUGIN, so it cannot be named in settings")
+    return plugin
+
+
+def loadable(kind: str) -> dict[str, Plugin[Any]]:
+    """Every plug-in of a kind that declares PLUGIN; files that are not plug-ins are left out."""
+    modules = {name: _import(kind, name) for name in names(kind)}
+    return {
+        name: module.PLUGIN
+        for name, module in modules.items()
+        if isinstance(getattr(module, "PLUGIN", None), Plugin)
+    }
+
+
+_WORDS = {"venues": "venue", "process": "detector", "stores": "store"}
+
+
+def _import(kind: str, name: str) -> ModuleType:
+    outside = {entry.name: entry.value for entry in entry_points(group=f"tapewatch.{kind}")}
+    path = f"tapewatch.{kind}.{name}"
+    try:
+        try:
+            return importlib.import_module(path)
+        except ModuleNotFoundError as error:
+            if error.name != path or name not in outside:
+                raise
+            return importlib.import_module(outside[name].partition(":")[0])
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        raise ConfigError(
+            f"{name} needs the library {error.name}: pip install 'tapewatch[{extra}]'"
+        ) from error
