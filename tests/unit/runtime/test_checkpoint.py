@@ -1,0 +1,54 @@
+import pytest
+from tapewatch.model.errors import Unavailable
+from tapewatch.model.events import Micros
+from tapewatch.runtime.checkpoint import Checkpoint
+
+
+class Notebook:
+    """A pipeline that remembers one text."""
+
+    def __init__(self, text: bytes = b"") -> None:
+        self.text = text
+
+    def snapshot(self) -> bytes:
+        return self.text
+
+    def restore(self, blob: bytes) -> list[str]:
+        self.text = blob
+        return []
+
+
+def checkpoint(path, text=b"") -> tuple[Checkpoint, Notebook]:
+    notebook = Notebook(text)
+    return Checkpoint(path / "checkpoint", notebook, lambda: Micros(42)), notebook
+
+
+def test_what_was_saved_comes_back_with_its_mark(tmp_path):
+    checkpoint(tmp_path, b"candles")[0].save()
+    again, notebook = checkpoint(tmp_path)
+    assert again.load() == 42
+    assert notebook.text == b"candles"
+
+
+def test_without_a_file_processors_start_fresh(tmp_path):
+    again, notebook = checkpoint(tmp_path)
+    assert again.load() is None
+    assert notebook.text == b""
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"xxxx" + b[4:], lambda b: b""])
+def test_a_damaged_file_is_moved_aside_not_believed(tmp_path, damage):
+    checkpoint(tmp_path, b"candles")[0].save()
+    path = tmp_path / "checkpoint"
+    path.write_bytes(damage(path.read_bytes()))
+    again, notebook = checkpoint(tmp_path)
+    assert again.load() is None
+    assert notebook.text == b""
+    assert (tmp_path / "checkpoint.damaged").exists()
+    assert not path.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_words(tmp_path):
+    broken = Checkpoint(tmp_path / "no" / "x", Notebook(), lambda: Micros(1))
+    with pytest.raises(Unavailable, match="cannot write"):
+        broken.save()
