@@ -1,0 +1,245 @@
+"""One simulated world: assets that move, pits that trade, and the truth about both.
+
+Time comes in through `advance`; there is no clock. The same seed, start and settings give the same
+events, however `advance` is cut into steps: activity is planned in slices of 200 ms, and each
+pair trades with chances of its own.
+Prices and quantities are whole numbers in units of 10^-8, times are microseconds.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from random import Random
+
+from msgspec import Struct
+
+from tapewatch.sim.assets import Assets, Shock
+from tapewatch.sim.bars import Bar, opened
+from tapewatch.sim.book import Book, View
+from tapewatch.sim.chart import Chart, Day
+from tapewatch.sim.decimals import ONE
+from tapewatch.sim.happenings import Aggregate, Happening, Top, Trade
+from tapewatch.sim.history import History
+from tapewatch.sim.listing import Listing, assets, listings
+from tapewatch.sim.pit import Pit
+
+__all__ = ["Aggregate", "Happening", "Market", "Shock", "Size", "Top", "Trade", "open_market"]
+
+_SLICE = 200_000
+_CALM = 0.55  # activity outside bursts
+_COOLING = 0.8  # what is left of a burst after one slice
+_BURST = 0.006  # chance of a burst, for a symbol and slice
+_EVERYBODY = 0.002  # the same for the whole market
+_HOTTEST = 20.0
+_MAKERS = 0.6  # power by which makers get hot: less than takers, as recorded
+_ORDERS = 0.4  # taker orders for one fill: an order makes about 2.5 fills
+
+
+class Size(Struct, frozen=True):
+    """How much the market keeps in memory, for each symbol."""
+
+    levels: int = 300  # a side of the book
+    trades: int = 20_000  # newest fills, and as many aggregates
+    book_changes: int = 4_000  # by which the book can be told as it was
+    history_minutes: int = 1_440
+
+    @classmethod
+    def fitting(cls, symbols: int) -> "Size":
+        """Less of everything when there are hundreds of symbols."""
+        if symbols <= 100:
+            return cls()
+        return cls(levels=60, trades=2_000, book_changes=400, history_minutes=60)
+
+
+class Market:
+    """Made by `open_market`."""
+
+    def __init__(
+        self, start: int, rate: float, rng: Random, world: Assets,
+        pits: dict[str, Pit], pasts: dict[str, History],
+    ) -> None:  # fmt: skip
+        self._now = start
+        self._rate = rate
+        self._rng = rng
+        self._assets = world
+        self._pits = pits
+        self._pasts = pasts
+        self._rows = tuple(pits.values())
+        self._planned_to = start
+        # (time, pit, is_take), latest first
+        self._agenda: list[tuple[int, int, bool]] = []
+
+    @property
+    def now(self) -> int:
+        """Up to when everything has happened."""
+        return self._now
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """All symbols, in their order of listing."""
+        return tuple(self._pits)
+
+    @property
+    def whales(self) -> int:
+        """How many orders were far above the usual size."""
+        return sum(pit.whales for pit in self._rows)
+
+    def advance(self, to: int) -> list[Happening]:
+        """Let time pass; what happened, in order."""
+        happened: list[Happening] = []
+        agenda = self._agenda
+        while True:
+            while agenda and agenda[-1][0] <= to:
+                ts, index, is_take = agenda.pop()
+                pit = self._rows[index]
+                happened += pit.take(ts) if is_take else pit.quote(ts)
+            if agenda or self._planned_to > to:
+                break
+            self._plan()
+        self._now = max(self._now, to)
+        return happened
+
+    def skip(self, to: int) -> None:
+        """Let time pass while nothing happens, as after the sleep of a laptop."""
+        delta = to - self._now
+        if delta <= 0:
+            return
+        self._agenda = [(ts + delta, index, is_take) for ts, index, is_take in self._agenda]
+        self._planned_to += delta
+        self._now = to
+
+    def shock(self, shock: Shock) -> None:
+        """Let prices fall (or jump) and come back; trading gets hot meanwhile."""
+        self._assets.shock(shock)
+
+    def listing(self, symbol: str) -> Listing:
+        """The trading rules. KeyError for an unknown symbol, as everywhere here."""
+        return self._pits[symbol].listing
+
+    def live_book(self, symbol: str) -> Book:
+        """The book itself, for who publishes its changes."""
+        return self._pits[symbol].book
+
+    def book(self, symbol: str, limit: int | None = None, at: int | None = None) -> View:
+        """The true book now, or at a moment not long ago."""
+        book = self._pits[symbol].book
+        return book.view(limit) if at is None else book.view_at(at, limit)
+
+    def trades(self, symbol: str) -> Sequence[Trade]:
+        """The fills that are remembered since the start, oldest first."""
+        return self._pits[symbol].trades
+
+    def aggregates(self, symbol: str) -> Sequence[Aggregate]:
+        """The aggregates that are remembered since the start, oldest first."""
+        return self._pits[symbol].aggregates
+
+    def trades_from(self, symbol: str, from_id: int, limit: int) -> list[Trade]:
+        """Fills by id, history included; from the oldest that is known if `from_id` is older."""
+        past, live = self._pasts[symbol], self._pits[symbol].trades
+        found = list(islice(past.trades(from_id), limit)) if from_id < past.next_trade else []
+        skipped = max(0, from_id - live[0].id) if live else 0
+        return found + list(islice(live, skipped, skipped + limit - len(found)))
+
+    def aggregates_from(self, symbol: str, from_id: int, limit: int) -> list[Aggregate]:
+        """Aggregates by id, history included."""
+        past, live = self._pasts[symbol], self._pits[symbol].aggregates
+        is_past = from_id < past.next_aggregate
+        found = list(islice(past.aggregates(from_id), limit)) if is_past else []
+        skipped = max(0, from_id - live[0].id) if live else 0
+        return found + list(islice(live, skipped, skipped + limit - len(found)))
+
+    def aggregates_since(self, symbol: str, start: int, end: int, limit: int) -> list[Aggregate]:
+        """The first `limit` aggregates within `start`..`end`, both inclusive."""
+        past, live = self._pasts[symbol], self._pits[symbol].aggregates
+        found = list(islice(past.aggregates_since(start), limit)) if start < past.end else []
+        newer = (a for a in live if a.ts >= start)
+        found += islice(newer, limit - len(found))
+        return [a for a in found if a.ts <= end]
+
+    def newest_ids(self, symbol: str) -> tuple[int, int]:
+        """The last trade id and the last aggregate id."""
+        pit = self._pits[symbol]
+        return pit.next_trade - 1, pit.next_aggregate - 1
+
+    def klines(
+        self, symbol: str, interval: str, start: int | None, end: int | None, limit: int
+    ) -> list[Bar]:
+        """True candles, the running one included."""
+        chart = self._pits[symbol].chart
+        chart.roll(self._now)
+        return chart.klines(interval, start, min(self._now, end or self._now), limit)
+
+    def bar(self, symbol: str, interval: str, open_ts: int) -> Bar:
+        """The true candle that opens at `open_ts`."""
+        chart = self._pits[symbol].chart
+        chart.roll(self._now)
+        return chart.bar(interval, open_ts)
+
+    def day(self, symbol: str) -> Day:
+        """The rolling 24 hours."""
+        return self._pits[symbol].chart.day(self._now)
+
+    def _plan(self) -> None:
+        """Move the assets by one slice and draw what will happen in it."""
+        start, self._planned_to = self._planned_to, self._planned_to + _SLICE
+        self._assets.step(start, _SLICE / 1e6)
+        everybody = self._rng.random() < _EVERYBODY
+        size = self._rng.uniform(5.0, _HOTTEST)
+        for index, pit in enumerate(self._rows):
+            set_fair(pit, self._assets)
+            self._heat(pit, size if everybody else 0.0)
+            takes = pit.listing.fills_per_sec * _ORDERS * pit.heat
+            quotes = pit.listing.quotes_per_sec * pit.heat**_MAKERS
+            self._draw(index, True, takes * self._rate, start)
+            self._draw(index, False, quotes * self._rate, start)
+        self._agenda.sort(reverse=True)
+
+    def _heat(self, pit: Pit, burst: float) -> None:
+        pit.heat = _CALM + (pit.heat - _CALM) * _COOLING
+        if self._rng.random() < _BURST:
+            burst = max(burst, self._rng.uniform(5.0, _HOTTEST))
+            self._assets.jump(pit.listing.base, self._rng.gauss(0.0, 2.5))
+        if self._assets.shaken(pit.listing.base):
+            burst = max(burst, 8.0)
+        pit.heat = max(pit.heat, burst)
+
+    def _draw(self, index: int, is_take: bool, per_sec: float, start: int) -> None:  # noqa: FBT001 - positional in the hot loop
+        secs, draw = _SLICE / 1e6, self._rng.expovariate
+        at = draw(per_sec)
+        while at < secs:
+            self._agenda.append((start + int(at * 1e6), index, is_take))
+            at += draw(per_sec)
+
+
+def set_fair(pit: Pit, world: Assets) -> None:
+    """Tell a pit what its pair is worth now."""
+    pit.fair = world.ratio(pit.listing.base, pit.listing.quote) * ONE
+    pit.usd = world.ratio(pit.listing.quote, "USDT")
+
+
+def open_market(
+    *, start: int, seed: int = 1, symbols: int = 20, rate: float = 1.0, size: Size | None = None
+) -> Market:
+    """A market at the time `start` (microseconds), with `rate` times the usual activity."""
+    if rate <= 0:
+        raise ValueError(f"a rate of {rate} was asked for; it must be above 0")
+    pairs = listings(symbols)
+    world = Assets(assets(pairs), seed)
+    kept = size or Size.fitting(symbols)
+    pits: dict[str, Pit] = {}
+    pasts: dict[str, History] = {}
+    for pair in pairs:
+        price = round(world.ratio(pair.base, pair.quote) * ONE / pair.tick) * pair.tick
+        past = History(pair, seed, opened(start, "1m"), kept.history_minutes, price)
+        pits[pair.symbol] = _open_pit(pair, seed, start, past, kept)
+        pasts[pair.symbol] = past
+        set_fair(pits[pair.symbol], world)
+        pits[pair.symbol].fill_book(start)
+    return Market(start, rate, Random(f"{seed}/market"), world, pits, pasts)
+
+
+def _open_pit(pair: Listing, seed: int, start: int, past: History, size: Size) -> Pit:
+    rng = Random(f"{seed}/{pair.symbol}")
+    book = Book(past.next_trade * 4, size.book_changes)
+    pit = Pit(pair, rng, book, Chart(past, start, past.price), size.levels, size.trades)
+    pit.next_trade, pit.next_aggregate = past.next_trade, past.next_aggregate
+    return pit

@@ -1,0 +1,152 @@
+"""A simulated exchange driven by hand, and clients that read all the time, for tests."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import aiohttp
+
+from tapewatch.sim.exchange import SimulatedExchange
+from tapewatch.sim.market import open_market
+
+START = 1_790_000_000_000_000
+SECOND = 1_000_000
+DEADLINE = 10.0
+
+
+class Clock:
+    """Each look is a second later, so that requests are never too many; or it stands still."""
+
+    def __init__(self):
+        self.now = 1_000.0
+        self.runs = True
+
+    def __call__(self):
+        self.now += 1.0 if self.runs else 0.0
+        return self.now
+
+
+class Client:
+    """Reads all the time; frames by stream, other texts apart."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.frames = []
+        self.answers = []
+        self.code = None
+        self._news = asyncio.Event()
+        self._task = asyncio.create_task(self._read())
+
+    async def _read(self):
+        async for message in self.socket:
+            if message.type is aiohttp.WSMsgType.TEXT:
+                self._take(message.data)
+            self._news.set()
+        self.code = self.socket.close_code
+        self._news.set()
+
+    def _take(self, text):
+        try:
+            decoded = json.loads(text)
+        except json.JSONDecodeError:
+            decoded = text
+        is_answer = isinstance(decoded, dict) and ("result" in decoded or "code" in decoded)
+        (self.answers if is_answer else self.frames).append(decoded)
+
+    async def until(self, condition):
+        async with asyncio.timeout(DEADLINE):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
+
+    async def ask(self, method, params=None, request_id=1):
+        request = {"method": method, "id": request_id}
+        if params is not None:
+            request["params"] = params
+        return await self.say(json.dumps(request))
+
+    async def say(self, text):
+        count = len(self.answers)
+        await self.socket.send_str(text)
+        await self.until(lambda: len(self.answers) > count)
+        return self.answers[-1]
+
+    async def settle(self):
+        """All that was sent before now is here when this returns."""
+        await self.ask("LIST_SUBSCRIPTIONS", request_id="settle")
+
+    async def ended(self):
+        await self.until(lambda: self._task.done() or self.code is not None)
+        return self.code
+
+    def of(self, stream):
+        return [f["data"] for f in self.frames if isinstance(f, dict) and f.get("stream") == stream]
+
+    async def close(self):
+        await self.socket.close()
+        await self._task
+
+
+class Bench:
+    def __init__(self, exchange, session, clock):
+        self.exchange = exchange
+        self.session = session
+        self.clock = clock
+        self.clients = []
+
+    async def connect(self, path="/stream", **options):
+        url = self.exchange.ws_url + path
+        client = Client(await self.session.ws_connect(url, **options))
+        self.clients.append(client)
+        return client
+
+    async def listen(self, *streams):
+        client = await self.connect()
+        assert await client.ask("SUBSCRIBE", list(streams)) == {"result": None, "id": 1}
+        return client
+
+    async def get(self, path, **query):
+        async with self.session.get(self.exchange.rest_url + path, params=query) as response:
+            return response.status, await response.json(content_type=None), response.headers
+
+    async def advance(self, secs):
+        await self.exchange.advance(int(secs * SECOND))
+
+    async def add(self, **fault):
+        url = self.exchange.rest_url + "/sim/faults"
+        async with self.session.post(url, json=fault) as response:
+            assert response.status == 200, await response.text()
+
+    async def heard(self, client, secs=2):
+        """The ids of BTCUSDT trades that come in the next seconds."""
+        client.frames.clear()
+        await self.advance(secs)
+        await client.settle()
+        return [row["t"] for row in client.of("btcusdt@trade")]
+
+
+def make(clock, rules=None, **market):
+    world = open_market(**{"start": START, "symbols": 4, **market})
+    return SimulatedExchange(world, live=False, clock=clock, rules=rules)
+
+
+@asynccontextmanager
+async def benches():
+    """A function that opens benches; all are closed at the end."""
+    opened = []
+
+    async def open_bench(rules=None, **market):
+        clock = Clock()
+        exchange = make(clock, rules, **market)
+        await exchange.start()
+        opened.append(Bench(exchange, aiohttp.ClientSession(), clock))
+        return opened[-1]
+
+    try:
+        yield open_bench
+    finally:
+        for bench in opened:
+            for client in bench.clients:
+                await client.close()
+            await bench.session.close()
+            await bench.exchange.stop()
