@@ -1,0 +1,56 @@
+"""Acks: what was asked of the venue and not answered yet, and what was accepted but never spoke.
+
+A venue may forget a request, or say yes to a name that does not exist and stay silent. Both are
+told once; neither closes the connection.
+"""
+
+from collections.abc import Iterable
+
+from tapewatch.model.events import Micros
+from tapewatch.model.times import SECOND
+from tapewatch.ports import Subscription
+
+ANSWER_SECS = 10
+SPEAK_SECS = 60
+
+
+class Acks:
+    def __init__(self) -> None:
+        self._number = 0
+        self._asked: dict[int, tuple[tuple[Subscription, ...], Micros]] = {}
+        self._silent: dict[Subscription, Micros] = {}
+
+    def ask(self, subscriptions: tuple[Subscription, ...], now: Micros) -> int:
+        """Note a request; gives the number to send with it."""
+        self._number += 1
+        self._asked[self._number] = subscriptions, Micros(now + ANSWER_SECS * SECOND)
+        return self._number
+
+    def answered(self, number: object) -> tuple[Subscription, ...]:
+        """Give what this number asked for; empty if nobody asked or it was answered already."""
+        found = self._asked.pop(number, None) if type(number) is int else None
+        return found[0] if found else ()
+
+    def only(self) -> int | None:
+        """The one request under way: an answer without a number can only be for it."""
+        return next(iter(self._asked)) if len(self._asked) == 1 else None
+
+    def overdue(self, now: Micros) -> list[tuple[Subscription, ...]]:
+        """Requests whose time is over. Each is given once."""
+        late = [number for number, (_, until) in self._asked.items() if now >= until]
+        return [self._asked.pop(number)[0] for number in late]
+
+    def expect(self, subscriptions: Iterable[Subscription], now: Micros) -> None:
+        """These will speak soon if they exist."""
+        until = Micros(now + SPEAK_SECS * SECOND)
+        self._silent.update(dict.fromkeys(subscriptions, until))
+
+    def heard(self, subscription: Subscription) -> None:
+        self._silent.pop(subscription, None)
+
+    def silent(self, now: Micros) -> tuple[Subscription, ...]:
+        """What should have spoken by now. Each is given once."""
+        late = tuple(s for s, until in self._silent.items() if now >= until)
+        for subscription in late:
+            del self._silent[subscription]
+        return late

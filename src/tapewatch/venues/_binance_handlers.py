@@ -1,0 +1,181 @@
+"""From the data of one stream to its events: a closure per stream, which does all there is to do.
+
+A handler is found by the stream's name in the frame, so what differs from stream to stream
+(instrument, chain, book, interval) is looked up once, when the stream begins. Duplicates of a
+second connection are dropped here, in the chain or in the book.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from tapewatch.model.errors import BadFrame
+from tapewatch.model.events import Batch, BookDelta, BookSnapshot, InstrumentId, Micros
+from tapewatch.model.times import MINUTE
+from tapewatch.ports import Asks
+from tapewatch.venues._binance_messages import (
+    decode_agg_trade,
+    decode_book,
+    decode_depth,
+    decode_kline,
+    decode_mini_ticker,
+    decode_quote,
+    decode_ticker,
+    decode_trade,
+    micros,
+    to_agg_trade,
+    to_candle,
+    to_delta,
+    to_mini_ticker,
+    to_quote,
+    to_snapshot,
+    to_ticker,
+    to_trade,
+)
+from tapewatch.venues._book import BookSync, Step
+from tapewatch.venues._pulse import Pulse
+from tapewatch.venues._trades import RECENT_IDS, TradeChain
+
+Handler: TypeAlias = Callable[[bytes, Micros, Batch], Asks]
+
+
+class Newest(Struct):
+    """What was passed on last of a stream without a chain; shared by its connections."""
+
+    seq: int = -1
+    ts: Micros = Micros(0)
+
+    def repeats(self, ts: Micros) -> bool:
+        """Say whether a message of this time came already. Much older: another session."""
+        if 0 <= self.ts - ts < MINUTE:
+            return True
+        self.ts = ts
+        return False
+
+
+def ignore(_data: bytes, _recv: Micros, _out: Batch) -> Asks:
+    """Drop what still comes after an UNSUBSCRIBE."""
+    return ()
+
+
+def sequence(seq: int, delta: BookDelta) -> Step:
+    """Tell by the ids `U` and `u` of section "How to manage a local order book correctly".
+
+    Its step 6: `u <= local` is old, `U > local + 1` is a gap. Its step 4 says that the snapshot's
+    id lies within `[U, u]`; the same rule with `+ 1` also accepts the exact boundary, which
+    happens (seen in recordings) and is as good a proof.
+    """
+    if delta.seq <= seq:
+        return Step.STALE
+    return Step.GAP if delta.first_seq > seq + 1 else Step.NEXT
+
+
+def trades(inst: InstrumentId, chain: TradeChain, pulse: Pulse) -> Handler:
+    def handle(data: bytes, recv: Micros, out: Batch) -> Asks:
+        message = decode_trade(data)
+        trade = to_trade(message, recv, inst)
+        pulse.ts = trade.ts
+        pulse.recv = recv
+        number = message.t
+        if number == chain.next and not chain.holes:
+            chain.next = number + 1
+            chain.ts = trade.ts
+            out.append(trade)
+            return ()
+        return chain.take(number, trade, recv, out)
+
+    return handle
+
+
+def agg_trades(inst: InstrumentId, chain: TradeChain, pulse: Pulse) -> Handler:
+    def handle(data: bytes, recv: Micros, out: Batch) -> Asks:
+        message = decode_agg_trade(data)
+        trade = to_agg_trade(message, recv, inst, chain.echo)
+        pulse.ts = trade.ts
+        pulse.recv = recv
+        number = message.a
+        if number == chain.next and not chain.holes:
+            chain.next = number + 1
+            chain.ts = trade.ts
+            out.append(trade)
+            return ()
+        return chain.take(number, trade, recv, out)
+
+    return handle
+
+
+def quotes(inst: InstrumentId, newest: Newest) -> Handler:
+    def handle(data: bytes, recv: Micros, out: Batch) -> Asks:
+        message = decode_quote(data)
+        if 0 <= newest.seq - message.u < RECENT_IDS:
+            return ()
+        newest.seq = message.u
+        out.append(to_quote(message, recv, inst))
+        return ()
+
+    return handle
+
+
+def book_changes(inst: InstrumentId, book: BookSync, pulse: Pulse) -> Handler:
+    def handle(data: bytes, recv: Micros, out: Batch) -> Asks:
+        delta = to_delta(decode_depth(data), recv, inst)
+        pulse.ts = delta.ts
+        pulse.recv = recv
+        return book.take(delta, recv, out)
+
+    return handle
+
+
+def book_tops(inst: InstrumentId, newest: Newest, has_book: Callable[[], bool]) -> Handler:
+    """Partial books. Where the whole book is carried they would only replace it by less."""
+
+    def handle(data: bytes, recv: Micros, out: Batch) -> Asks:
+        snapshot: BookSnapshot = to_snapshot(decode_book(data), recv, inst)
+        if has_book() or 0 <= newest.seq - snapshot.seq < RECENT_IDS:
+            return ()
+        newest.seq = snapshot.seq
+        out.append(snapshot)
+        return ()
+
+    return handle
+
+
+def tickers(inst: InstrumentId, newest: Newest, pulse: Pulse) -> Handler:
+    def handle(data: bytes, recv: Micros, out: Batch) -> Asks:
+        ticker = to_ticker(decode_ticker(data), recv, inst)
+        if not newest.repeats(ticker.ts):
+            pulse.ts = ticker.ts
+            pulse.recv = recv
+            out.append(ticker)
+        return ()
+
+    return handle
+
+
+def mini_tickers(inst: InstrumentId, newest: Newest, pulse: Pulse) -> Handler:
+    def handle(data: bytes, recv: Micros, out: Batch) -> Asks:
+        ticker = to_mini_ticker(decode_mini_ticker(data), recv, inst)
+        if not newest.repeats(ticker.ts):
+            pulse.ts = ticker.ts
+            pulse.recv = recv
+            out.append(ticker)
+        return ()
+
+    return handle
+
+
+def klines(inst: InstrumentId, interval: str, newest: Newest, pulse: Pulse) -> Handler:
+    def handle(data: bytes, recv: Micros, out: Batch) -> Asks:
+        message = decode_kline(data)
+        if message.k.i != interval:
+            raise BadFrame(f"a bar of {message.k.i!r} in the stream of {interval}")
+        candle = to_candle(message, recv, inst)
+        ts = micros(message.E)
+        if not newest.repeats(ts):
+            pulse.ts = ts
+            pulse.recv = recv
+            out.append(candle)
+        return ()
+
+    return handle

@@ -1,0 +1,387 @@
+"""TradeChain: one numbered stream of trades, passed on in order, each id once, each id accounted.
+
+    next id            -> passed on
+    id seen before     -> dropped (a renewal overlaps two connections)
+    jump of ids        -> a Hole: Coverage(MISSING), a Fetch, and later trades wait for it
+
+    Hole:  WAITING --rows in time--> trades in order, Coverage(REPAIRED), no Gap
+              | hold over: Gap          | no hope: Gap, Coverage(LOST)
+              v
+           LATE --rows--> trades after their time, Coverage(REPAIRED)
+              | no hope: Coverage(LOST)
+
+Each id passed on or given up is told in exactly one Coverage of HAVE, REPAIRED or LOST. Only an
+outage that is too long to repair stays MISSING. It knows no venue: the venue gives `History`.
+It outlives connections, so an outage is a jump like any other.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+from msgspec import Struct
+
+from tapewatch.model.events import (
+    Batch,
+    Coverage,
+    Gap,
+    Holding,
+    InstrumentId,
+    Micros,
+    Trade,
+)
+from tapewatch.model.times import SECOND
+from tapewatch.ports import Answer, Asks, Fetch
+
+# Ids further back than this are no duplicates: two connections are never so far apart.
+RECENT_IDS = 100_000
+MAX_HELD = 20_000  # live trades that wait; beyond it they flow on and the hole is said
+MAX_HOLES = 1_000
+SHORT_PAGES = 3  # a page that ends too early is asked again so often: replicas lag a little
+_COVER_EVERY = SECOND
+# What reading a body can raise: msgspec's errors are ValueErrors; deep nesting is the other.
+UNREADABLE = (ValueError, RecursionError)
+
+
+class History(Struct, frozen=True):
+    """How a venue gives trades again."""
+
+    page: int  # rows in one answer at most
+    fetch: Callable[[str, int, int], Fetch]  # key, first id, how many
+    rows: Callable[[bytes, Micros, bool], Sequence[tuple[int, Trade]]]  # body, recv, echo
+
+
+class Hole(Struct):
+    """Ids that were jumped over."""
+
+    first: int
+    last: int
+    since: Micros  # event time of the trade before it
+    ts: Micros  # event time of the trade that showed it
+    until: Micros  # live trades wait until then
+    repair: bool
+    lost: str = ""  # why there is no hope
+
+
+class _Asked(Struct, frozen=True):
+    key: str
+    first: int
+    last: int  # of the hole
+    count: int
+
+
+class TradeChain:
+    def __init__(
+        self,
+        inst: InstrumentId,
+        channel: str,
+        history: History,
+        *,
+        resume: int | None,
+        hold: Micros,
+        repair_max_ids: int,
+        lenient: bool,
+    ) -> None:
+        self.next = -1 if resume is None else resume + 1  # the id to be passed on next
+        self.holes: list[Hole] = []  # waiting, ascending; while there is one, trades are held
+        self.ts = Micros(0)  # of the newest trade seen
+        self.echo = False  # another channel tells the same fills
+        self.carriers: set[object] = set()  # live conversations that have brought trades
+        self._inst = inst
+        self._channel = channel
+        self._history = history
+        self._hold = hold
+        self._repair_max_ids = repair_max_ids
+        self._lenient = lenient
+        self._mark = self.next  # from here to `next` all ids are in hand, not yet told
+        self._held: dict[int, Trade] = {}
+        self._top = self.next  # one above the highest id; in use while trades are held
+        self._late: list[Hole] = []  # said in a Gap, still hoped for; all below `next`
+        self._run: Coverage | None = None  # ids outside the order, not yet told
+        self._asked: _Asked | None = None
+        self._serial = 0
+        self._short_pages = 0
+        self._again_at = Micros(0)
+        self._covered_at = Micros(0)
+
+    @property
+    def key(self) -> str:
+        """Of the Fetch under way; empty if there is none."""
+        return self._asked.key if self._asked is not None else ""
+
+    def take(self, number: int, trade: Trade, recv: Micros, out: Batch) -> Asks:
+        """Take a live trade. When it is `next` and nothing waits, the caller may pass it on."""
+        now = recv or trade.ts  # a recording without receive times
+        if self.next < 0:
+            self.next = self._mark = number
+        top = self._top if self._held else self.next
+        if number >= top:
+            self._append(top, number, trade, now, out)
+        elif not self._fill(number, trade, out):
+            if not self._restarted(number, trade):
+                return ()
+            self._restart(number, trade, now, out)
+        self.ts = max(self.ts, trade.ts)
+        self._release(now, out)
+        return self._ask(now)
+
+    def answer(self, answer: Answer, now: Micros, out: Batch) -> Asks:
+        """Take the page that was asked for, or its failure."""
+        asked, self._asked = self._asked, None
+        if asked is None:
+            return ()
+        try:
+            problem = problem_of(answer)
+            rows = () if problem else self._history.rows(answer.body, now, self.echo)
+        except UNREADABLE as error:
+            problem, rows = f"the venue's history cannot be read: {error}", ()
+        if problem:
+            self._give_up(asked.first, asked.last, problem, now, out)
+        else:
+            self._take_rows(asked, rows, now, out)
+        self._release(now, out)
+        self._tell_run(out)
+        return self._ask(now)
+
+    def abandon(self) -> None:
+        """What was asked for will not come: the connection that asked is gone."""
+        self._asked = None
+
+    def tick(self, now: Micros, out: Batch) -> Asks:
+        """Let holds end, tell what is in hand about once a second, ask for what is missing."""
+        self._release(now, out)
+        if not 0 <= now - self._covered_at < _COVER_EVERY:
+            self._covered_at = now
+            self._tell(now, out)
+        return self._ask(now)
+
+    def lost(self, _reason: str, now: Micros, out: Batch) -> None:
+        """No connection carries it any more: nothing may wait for a repair."""
+        for hole in self.holes:
+            hole.until = Micros(0)
+        self._release(now, out)
+        self._tell(now, out)
+
+    def held_since(self) -> Micros | None:
+        """Event time up to which all is passed on; None when nothing is held."""
+        return self.holes[0].since if self.holes else None
+
+    def waits_for(self, first: int) -> bool:
+        """Say whether a page that begins with this id would answer what was asked."""
+        return self._asked is not None and self._asked.first <= first <= self._asked.last
+
+    # --- live trades ---
+
+    def _append(self, top: int, number: int, trade: Trade, now: Micros, out: Batch) -> None:
+        if number > top:
+            self._open(top, number - 1, trade.ts, now, out)
+        self._held[number] = trade
+        self._top = number + 1
+
+    def _open(self, first: int, last: int, ts: Micros, now: Micros, out: Batch) -> None:
+        if len(self.holes) + len(self._late) >= MAX_HOLES:
+            oldest = (self._late or self.holes)[0]
+            self._give_up(oldest.first, oldest.last, "too many holes at once", now, out)
+        hole = Hole(first, last, self.ts, ts, Micros(now + self._hold), repair=True)
+        reason = ""
+        if self._lenient:
+            hole.repair, hole.lost = False, "missing in the recording"
+        elif last - first >= self._repair_max_ids:
+            hole.repair, hole.until = False, now
+            reason = f"outage longer than repair_max_ids ({self._repair_max_ids}); run a backfill"
+        out.append(self._coverage(Holding.MISSING, first, last, now, reason))
+        self.holes.append(hole)
+
+    def _restarted(self, number: int, trade: Trade) -> bool:
+        """Low ids are duplicates unless they are very low, or newer than all that was seen."""
+        return self.next - number > RECENT_IDS or trade.ts > self.ts + SECOND
+
+    def _restart(self, number: int, trade: Trade, now: Micros, out: Batch) -> None:
+        before = (self._top if self._held else self.next) - 1
+        reason = f"the venue restarted its numbering: trade id {number} after {before}"
+        for hole in self.holes:
+            hole.repair, hole.until, hole.lost = False, Micros(0), hole.lost or reason
+        self._release(now, out)
+        self._tell(now, out)
+        for hole in self._late:
+            out.append(self._coverage(Holding.LOST, hole.first, hole.last, now, reason))
+        self._late.clear()
+        self._asked = None
+        out.append(Gap(trade.ts, now, self._inst, self._channel, reason))
+        self.ts = trade.ts
+        self.next = self._mark = number
+        self._held[number] = trade
+        self._top = number + 1
+
+    def _fill(self, number: int, trade: Trade, out: Batch) -> bool:
+        """Put a trade where it is missing. False: it is missing nowhere."""
+        if _remove(self.holes, number):
+            self._held[number] = trade
+            return True
+        if _remove(self._late, number):
+            out.append(trade)
+            self._note(Holding.REPAIRED if trade.repaired else Holding.HAVE, number, trade, out)
+            return True
+        return False
+
+    def _release(self, now: Micros, out: Batch) -> None:
+        """Pass on what is in order, up to a hole that may still be repaired in time."""
+        while self._held:
+            trade = self._held.pop(self.next, None)
+            if trade is not None:
+                self._pass_on(trade, now, out)
+                continue
+            hole = self.holes[0]
+            if self._waits(hole, now):
+                return
+            self._say(self.holes.pop(0), now, out)
+
+    def _waits(self, hole: Hole, now: Micros) -> bool:
+        # The upper bound ends the wait when the clock jumped back.
+        return 0 < hole.until - now <= self._hold and len(self._held) < MAX_HELD
+
+    def _pass_on(self, trade: Trade, now: Micros, out: Batch) -> None:
+        if trade.repaired:
+            self._tell_have(now, out)
+            self._note(Holding.REPAIRED, self.next, trade, out)
+            self._mark = self.next + 1
+        out.append(trade)
+        self.next += 1
+
+    def _say(self, hole: Hole, now: Micros, out: Batch) -> None:
+        self._tell(now, out)
+        ids = f"trade ids {hole.first} to {hole.last} are missing"
+        reason = f"{ids}: {hole.lost}" if hole.lost else ids
+        gap = Gap(hole.ts, now, self._inst, self._channel, reason, hole.first, hole.last)
+        out.append(gap)
+        self.next = self._mark = hole.last + 1
+        if hole.lost:
+            out.append(self._coverage(Holding.LOST, hole.first, hole.last, now, hole.lost))
+        elif hole.repair:
+            self._late.append(hole)
+
+    # --- repair ---
+
+    def _ask(self, now: Micros) -> Asks:
+        """Ask for one page: what live trades wait for comes first."""
+        if self._asked is not None or 0 < self._again_at - now <= SECOND:
+            return ()
+        hole = next((h for h in chain(self.holes, self._late) if h.repair), None)
+        if hole is None:
+            return ()
+        last = (self.holes or self._late)[-1].last
+        count = min(self._history.page, last - hole.first + 1)
+        self._serial += 1
+        key = f"{self._channel} {self._inst} {hole.first} #{self._serial}"
+        self._asked = _Asked(key, hole.first, hole.last, count)
+        return (self._history.fetch(key, hole.first, count),)
+
+    def _take_rows(
+        self, asked: _Asked, rows: Sequence[tuple[int, Trade]], now: Micros, out: Batch
+    ) -> None:
+        through = asked.first - 1
+        for number, trade in rows:
+            self._fill(number, trade, out)
+            through = max(through, number)
+        # A page without rows for `first` and beyond proves nothing about later ids.
+        if through >= asked.first:
+            reason = "the venue's history does not have them"
+            self._give_up(asked.first, through, reason, now, out)
+        if len(rows) >= asked.count or through >= asked.last:
+            self._short_pages = 0
+            return
+        self._short_pages += 1
+        self._again_at = Micros(now + SECOND)
+        if self._short_pages >= SHORT_PAGES:
+            self._short_pages = 0
+            reason = "the venue's history ends before them"
+            self._give_up(asked.first, asked.last, reason, now, out)
+
+    def _give_up(self, first: int, last: int, reason: str, now: Micros, out: Batch) -> None:
+        """No hope for what is still missing of these ids."""
+        for hole in _pieces(self._late, first, last):
+            self._late.remove(hole)
+            out.append(self._coverage(Holding.LOST, hole.first, hole.last, now, reason))
+        for hole in _pieces(self.holes, first, last):
+            if hole.repair:
+                hole.repair, hole.until, hole.lost = False, Micros(0), reason
+
+    # --- the ledger ---
+
+    def _note(self, holding: Holding, number: int, trade: Trade, out: Batch) -> None:
+        run = self._run
+        if run is not None and run.holding is holding and run.last + 1 == number:
+            first = run.first
+        else:
+            self._tell_run(out)
+            first = number
+        self._run = self._coverage(holding, first, number, trade.recv)
+
+    def _tell(self, now: Micros, out: Batch) -> None:
+        self._tell_have(now, out)
+        self._tell_run(out)
+
+    def _tell_have(self, now: Micros, out: Batch) -> None:
+        if self._mark < self.next:
+            out.append(self._coverage(Holding.HAVE, self._mark, self.next - 1, now))
+            self._mark = self.next
+
+    def _tell_run(self, out: Batch) -> None:
+        if self._run is not None:
+            out.append(self._run)
+            self._run = None
+
+    def _coverage(
+        self, holding: Holding, first: int, last: int, now: Micros, reason: str = ""
+    ) -> Coverage:
+        ts = self.ts or now
+        return Coverage(ts, now, self._inst, self._channel, first, last, holding, reason)
+
+
+def problem_of(answer: Answer) -> str:
+    """Say in words why a Fetch failed; empty when it did not."""
+    if answer.status == 200:
+        return ""
+    words = answer.body[:200].decode("utf-8", "replace").strip()
+    if answer.status == 0:
+        return f"not reachable: {words}" if words else "not reachable"
+    return f"HTTP {answer.status} {words}".strip()
+
+
+def _at(holes: list[Hole], number: int) -> int:
+    """Index of the hole that has this id, or -1."""
+    index = bisect_right(holes, number, key=lambda hole: hole.first) - 1
+    return index if index >= 0 and number <= holes[index].last else -1
+
+
+def _split(holes: list[Hole], number: int) -> None:
+    """Make a hole begin with this id, if one has it."""
+    index = _at(holes, number)
+    if index < 0 or holes[index].first == number:
+        return
+    hole = holes[index]
+    rest = Hole(number, hole.last, hole.since, hole.ts, hole.until, hole.repair, hole.lost)
+    hole.last = number - 1
+    holes.insert(index + 1, rest)
+
+
+def _remove(holes: list[Hole], number: int) -> bool:
+    """Take one id out of the hole that has it."""
+    if not holes:
+        return False
+    _split(holes, number)
+    index = _at(holes, number)
+    if index < 0:
+        return False
+    hole = holes[index]
+    hole.first += 1
+    if hole.first > hole.last:
+        holes.pop(index)
+    return True
+
+
+def _pieces(holes: list[Hole], first: int, last: int) -> list[Hole]:
+    """Cut holes at both ends of a range and give those inside."""
+    _split(holes, first)
+    _split(holes, last + 1)
+    return [hole for hole in holes if first <= hole.first and hole.last <= last]
