@@ -1,0 +1,129 @@
+"""GETs for one venue: one session, one budget, patience with failures, words for refusals.
+
+take weight ──> GET ──> 2xx, 4xx ............ the answer
+  ^              ├───> 5xx, time-out, no network: wait (backoff), again, four times in all
+  |              ├───> 429, 418: nobody asks this venue anything until Retry-After has passed
+  |              └───> 403, 451: the answer, and a sentence that names the setting that helps
+  └─ a ban longer than a minute is answered at once with status 0: waiting in silence helps
+     nobody, and whoever asked has a backoff of its own
+"""
+
+import asyncio
+import logging
+import random
+
+import aiohttp
+
+from tapewatch import __version__
+from tapewatch.ports import Answer, Counters, Limits
+from tapewatch.wire.backoff import Backoff, retry_after
+from tapewatch.wire.limiter import Window
+from tapewatch.wire.refusal import FORBIDDEN, TOO_MANY, forbidden
+
+MAX_BYTES = 64 * 1024 * 1024  # after gzip; Binance's listing of all symbols is above 10 MB
+_TRIES = 4
+_FIRST_DELAY_SECS, _MAX_DELAY_SECS = 0.5, 8.0
+_TIMEOUT = aiohttp.ClientTimeout(total=30.0, connect=10.0)
+_PATIENCE_SECS = 60.0
+_DEFAULT_HOLD_SECS = 30.0  # a 429 without Retry-After
+_CONNECTIONS = 8
+_CHUNK_BYTES = 256 * 1024
+
+log = logging.getLogger("tapewatch.wire.http")
+
+
+class Http:
+    """Never raises for what a network does: `get` gives status 0 and says why."""
+
+    def __init__(
+        self, venue: str, limits: Limits, rng: random.Random, *, max_bytes: int = MAX_BYTES
+    ) -> None:
+        self.counters = Counters()
+        self._venue = venue
+        self._weights = Window(limits.weight, limits.weight_secs)
+        self._rng = rng
+        self._max_bytes = max_bytes
+        self._session: aiohttp.ClientSession | None = None
+        self._refused = ""  # the last refusal that was logged
+
+    async def get(self, url: str, weight: int = 1) -> Answer:
+        """Give what came of it in the end. Status 0: unreachable, the body says why."""
+        backoff = Backoff(_FIRST_DELAY_SECS, _MAX_DELAY_SECS, self._rng)
+        answer = Answer(0, b"")
+        for attempt in range(1, _TRIES + 1):
+            now = asyncio.get_running_loop().time()
+            if (held := self._weights.held(now)) > _PATIENCE_SECS:
+                return Answer(0, f"{self._venue} wants no requests for {held:.0f} s".encode())
+            await self._weights.take(weight)
+            answer, wait = await self._try(url)
+            if not _worth_another(answer.status) or attempt == _TRIES:
+                break
+            self.counters.error(f"http_{answer.status}")
+            await asyncio.sleep(0.0 if wait else backoff.next())
+        if answer.status != 200:
+            self._complain(url, answer)
+        return answer
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _try(self, url: str) -> tuple[Answer, bool]:
+        """Ask once. True: the venue named the time to wait, and the budget knows it."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=_TIMEOUT,
+                connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+                headers={"User-Agent": f"tapewatch/{__version__}"},
+            )
+        try:
+            async with self._session.get(url, max_redirects=3) as response:
+                body = await self._read(response)
+                if body is None:
+                    return Answer(0, f"answer of more than {self._max_bytes} bytes".encode()), False
+                return Answer(response.status, body), self._hold_off(response)
+        except TimeoutError:
+            return Answer(0, f"no answer within {_TIMEOUT.total:g} s".encode()), False
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Answer(0, f"{type(error).__name__}: {error}".encode()), False
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            body += chunk
+            if len(body) > self._max_bytes:
+                return None
+        return bytes(body)
+
+    def _hold_off(self, response: aiohttp.ClientResponse) -> bool:
+        if response.status not in TOO_MANY:
+            return False
+        headers = response.headers
+        asked = retry_after(headers.get("Retry-After", ""), headers.get("Date", ""))
+        secs = _DEFAULT_HOLD_SECS if asked is None else asked
+        self._weights.hold_off(asyncio.get_running_loop().time(), secs)
+        fields = {"venue": self._venue, "status": response.status, "secs": round(secs, 1)}
+        log.warning("requests_held_off", extra={"fields": fields})
+        return True
+
+    def _complain(self, url: str, answer: Answer) -> None:
+        """Log a failure; a refusal once, because only a person can end it."""
+        self.counters.error(f"http_{answer.status}")
+        where = url.partition("?")[0]
+        if answer.status in FORBIDDEN:
+            setting = f"exchanges.{self._venue}.rest_url"
+            words = forbidden(where.partition("://")[2].partition("/")[0], answer.status, setting)
+            if words != self._refused:
+                self._refused = words
+                log.error(
+                    "request_refused", extra={"fields": {"venue": self._venue, "reason": words}}
+                )
+            return
+        reason = f"HTTP {answer.status}" if answer.status else answer.body.decode()
+        fields = {"venue": self._venue, "url": where, "reason": reason}
+        log.warning("request_failed", extra={"fields": fields})
+
+
+def _worth_another(status: int) -> bool:
+    return status == 0 or status in TOO_MANY or status >= 500
