@@ -1,4 +1,5 @@
 import pytest
+
 from tapewatch.model.errors import Unavailable
 from tapewatch.model.events import Micros
 from tapewatch.runtime.checkpoint import Checkpoint
