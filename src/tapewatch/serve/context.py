@@ -1,0 +1,114 @@
+"""What the server is given: where its facts come from, and how it is to behave.
+
+The handlers know nothing else of the product. Everything here is a value, a contract of `ports`,
+or a function to ask; nothing is kept, so no answer can be older than the moment of asking.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct, field
+
+from tapewatch.model.errors import NotFound, Unavailable
+from tapewatch.model.events import InstrumentId, Micros
+from tapewatch.model.instrument import Catalogue, Instrument, squeeze
+from tapewatch.ports import (
+    Clock,
+    Counters,
+    Hot,
+    Ledger,
+    LinkStatus,
+    Processor,
+    Query,
+    Subscription,
+    WorkerHealth,
+)
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How to serve. The runtime makes this of the settings' `server` section."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000  # 0: any free one
+    health_port: int | None = None  # the same pages on a second port, for probes
+    cors_origins: tuple[str, ...] = ()  # "*": any (development); empty: our own pages only
+    query_secs: float = 10.0  # what one question may take
+    max_queries: int = 4  # of stored data at a time; others wait
+    max_body_bytes: int = 65_536
+    max_clients: int = 2_000  # live WebSocket clients
+
+
+class LiveStats(Struct):
+    """What the hub counts of its clients."""
+
+    clients: int = 0
+    total_connections: int = 0
+    messages_sent: int = 0  # one message to one client
+    bytes_sent: int = 0
+    failed_sends: int = 0  # messages that a client could not get any more
+    dropped: int = 0  # messages that were left out for a client that was behind; it is told
+    closed_slow: int = 0
+    refused: int = 0  # clients over the limit
+
+
+class Control(Protocol):
+    """Change what is collected, while it runs."""
+
+    async def subscribe(
+        self, symbol: str, streams: Iterable[str] | None = None
+    ) -> list[Subscription]: ...
+
+    async def unsubscribe(self, symbol: str) -> list[Subscription]: ...
+
+    def subscriptions(self) -> frozenset[Subscription]: ...
+
+
+class Context(Struct, kw_only=True):
+    """What the handlers may ask."""
+
+    hot: Hot
+    query: Query
+    ledger: Ledger
+    catalogue: Catalogue
+    control: Control
+    links: Callable[[], list[LinkStatus]]
+    workers: Callable[[], list[WorkerHealth]]
+    counters: Callable[[], dict[str, Counters]]  # by worker
+    settings_view: Callable[[], dict[str, Any]]  # secrets are *** already
+    metrics: Callable[[], bytes]
+    clock: Clock
+    started: Micros
+    version: str
+    demo: bool = False
+    processors: Sequence[Processor[Any]] = ()
+    live: LiveStats = field(default_factory=LiveStats)
+
+    def native(self, inst: InstrumentId) -> str:
+        """Name an instrument as S2's clients know it: `BTCUSDT`."""
+        known = self.catalogue.get(inst)
+        return known.native if known is not None else squeeze(inst.partition(":")[2])
+
+    def instrument(self, text: str) -> Instrument:
+        """Read any spelling. Among several venues the one that is collected is meant.
+
+        Raises NotFound with the nearest that exist, Unavailable while no listing has been read.
+        """
+        try:
+            return self.catalogue.resolve(text)
+        except NotFound as unknown:
+            if not len(self.catalogue):
+                raise Unavailable(
+                    "no symbol listing has been read yet; see /health/detailed, and ask again",
+                    retry_after=2.0,
+                ) from None
+            collected = [i for i in self._spelled(text) if self._is_collected(i.id)]
+            if len(collected) == 1:
+                return collected[0]
+            raise unknown from None
+
+    def _spelled(self, text: str) -> list[Instrument]:
+        wanted = squeeze(text)
+        return [i for i in self.catalogue.all() if wanted in {squeeze(i.symbol), squeeze(i.native)}]
+
+    def _is_collected(self, inst: InstrumentId) -> bool:
+        return any(s.inst == inst for s in self.control.subscriptions())
