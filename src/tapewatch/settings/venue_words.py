@@ -1,0 +1,43 @@
+"""Check streams and symbols against the venue's own words, at the lines where they stand.
+
+The dialect knows the streams at once; symbols need the venue's listing, which costs a request, so
+the two are checked apart. Neither raises: `Loaded.refuse` does, when all have been asked.
+"""
+
+from collections.abc import Mapping
+
+from tapewatch.model.errors import NotFound
+from tapewatch.model.instrument import Catalogue, Instrument
+from tapewatch.ports import Dialect, FeedConfig
+from tapewatch.settings.loader import Loaded
+
+
+def check_streams(loaded: Loaded, dialects: Mapping[str, Dialect]) -> None:
+    """Complain about each stream that its venue does not have."""
+    for name, dialect in dialects.items():
+        for index, stream in enumerate(_section(loaded, name).streams):
+            try:
+                dialect.channel(stream)
+            except NotFound as error:
+                loaded.complain(*_words(f"exchanges.{name}.streams.{index}", error))
+
+
+def check_symbols(loaded: Loaded, venue: str, catalogue: Catalogue) -> list[Instrument]:
+    """Give the instruments of one section; complain about each symbol that is not listed."""
+    found = []
+    for index, symbol in enumerate(_section(loaded, venue).symbols):
+        try:
+            found.append(catalogue.resolve(symbol, venue))
+        except NotFound as error:
+            loaded.complain(*_words(f"exchanges.{venue}.symbols.{index}", error))
+    return found
+
+
+def _section(loaded: Loaded, name: str) -> FeedConfig:
+    section = loaded.settings.exchanges.get(name)
+    return section if isinstance(section, FeedConfig) else FeedConfig(streams=())
+
+
+def _words(path: str, error: NotFound) -> tuple[str, str, str]:
+    near = " or ".join(f"`{name}`" for name in error.suggestions)
+    return path, f"unknown {error.what} '{error.name}'", f"did you mean {near}?" if near else ""
