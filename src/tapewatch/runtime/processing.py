@@ -2,13 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import get_args
 
-
-from tapewatch.model.events import Batch
+from tapewatch.model.events import AnyEvent, Batch, Event, Micros
 from tapewatch.ports import Bus, Counters, Reader
 from tapewatch.process.validate import validate
 from tapewatch.runtime.telemetry import Processing, source_of
 from tapewatch.stream.pipeline import Pipeline
+
+_TAGS: dict[type[Event], str] = {
+    kind: str(kind.__struct_config__.tag) for kind in get_args(AnyEvent)
+}
 
 
 class Gate:
@@ -41,7 +45,7 @@ class Gate:
         source = source_of(events[0])
         totals = self._processing.events
         for kind, count in Counter(map(type, events)).items():
-            totals[kind.__struct_config__.tag, source] += count  # type: ignore[index]
+            totals[_TAGS[kind], source] += count
 
 
 class PipelineWorker:
@@ -58,6 +62,7 @@ class PipelineWorker:
         self.name = "processors"
         self.counters = Counters()
         self.pipeline = pipeline
+        self.mark = Micros(0)  # receive time of the last event that the processors have seen
         self._reader = reader
         self._bus = bus
         self._processing = processing
@@ -71,6 +76,7 @@ class PipelineWorker:
             derived = process(batch)
             spent(timer() - began, len(batch))
             counters.received += len(batch)
+            self.mark = batch[-1].recv
             if derived:
                 counters.sent += len(derived)
                 await self._bus.publish(derived, skip=self._reader)

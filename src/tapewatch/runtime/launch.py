@@ -1,0 +1,147 @@
+"""From loaded settings to a running app: what `run` and `demo` share.
+
+First Ctrl-C or SIGTERM drains; a second one ends at once. The loop is uvloop where there is one.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from tapewatch.model.errors import ConfigError
+from tapewatch.ports import FeedConfig, Processor
+from tapewatch.runtime import plugins
+from tapewatch.runtime.clock import wall_clock
+from tapewatch.runtime.plan import Plan, Venue
+from tapewatch.serve.context import Options
+from tapewatch.settings import loader, origin
+from tapewatch.settings.schema import ServerSettings, Settings
+
+log = logging.getLogger("tapewatch.runtime.launch")
+
+_FORCED = 130
+
+
+def config_of(kind: str, name: str) -> type:
+    """Give the settings type of a plug-in; raises NotFound with the nearest."""
+    return plugins.load(kind, name).config
+
+
+def load(
+    path: Path | None,
+    options: tuple[str, ...] = (),
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> loader.Loaded:
+    """Load settings; `folder` is where `tapewatch.yaml` and `.env` are looked for."""
+    return loader.load(
+        path,
+        config_of=config_of,
+        environ=os.environ if environ is None else environ,
+        options=options,
+        folder=folder,
+    )
+
+
+def plan_of(loaded: loader.Loaded, *, serve: bool = True, demo: bool = False) -> Plan:
+    """Build dialects and processors; the plug-ins' own objections become ConfigError."""
+    settings = loaded.settings
+    return Plan(
+        venues=venues_of(settings),
+        processors=processors_of(settings.detectors),
+        data_dir=Path(settings.storage.data_dir),
+        hot_window_hours=settings.storage.hot_window_hours,
+        keep_days=settings.retention.by_kind(),
+        options=_options(settings.server),
+        serve=serve and settings.server.enabled,
+        settings_view=lambda: origin.view(settings),
+        complain=loaded.complain,
+        demo=demo,
+    )
+
+
+def venues_of(settings: Settings) -> tuple[Venue, ...]:
+    return tuple(
+        Venue(name, plugins.load("venues", name).build(name, config), config)
+        for name, config in settings.exchanges.items()
+        if isinstance(config, FeedConfig) and config.enabled
+    )
+
+
+def processors_of(sections: Mapping[str, Any]) -> tuple[Processor[Any], ...]:
+    """All built-in processors, each with its section or with its defaults."""
+    return tuple(
+        plugin.build(name, sections.get(name) or plugin.config())
+        for name, plugin in plugins.loadable("process").items()
+    )
+
+
+def _options(server: ServerSettings) -> Options:
+    names = set(Options.__struct_fields__) & set(ServerSettings.__struct_fields__)
+    return Options(**{name: getattr(server, name) for name in names})
+
+
+def run(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
+    """Run `main` with an event that signals set. Give its exit code."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_with_signals(main))
+
+
+async def _with_signals(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
+    stop = asyncio.Event()
+
+    def ask() -> None:
+        if stop.is_set():
+            print("forced: what was not written is lost", file=sys.stderr)  # noqa: T201
+            os._exit(_FORCED)
+        print("draining... Ctrl-C again to force", file=sys.stderr)  # noqa: T201
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, ask)
+        except NotImplementedError:  # Windows: handlers run between bytecodes, so hop to the loop
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(ask))
+    return await main(stop)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        if sys.platform == "win32":
+            import winloop as fast
+        else:
+            import uvloop as fast
+    except ImportError:
+        log.warning("fast_loop_missing", extra={"fields": {"advice": "install uvloop"}})
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = fast.new_event_loop
+    return factory
+
+
+async def serve(loaded: loader.Loaded, plan: Plan, stop: asyncio.Event, ready: Any = None) -> int:
+    """Build the app, refuse if somebody complained, run until `stop`."""
+    from tapewatch.runtime.wiring import App
+
+    plan.data_dir.mkdir(parents=True, exist_ok=True)
+    app = App(plan, wall_clock)
+    await app.start()
+    loaded.refuse()
+    if ready is not None:
+        ready(app)
+    return await app.run(stop)
+
+
+def with_address(config: FeedConfig, ws_url: str, rest_url: str) -> FeedConfig:
+    """Point a venue's section at other addresses: a simulated exchange, a proxy."""
+    fields = {"ws_url": ws_url, "rest_url": rest_url}
+    missing = fields.keys() - set(config.__struct_fields__)
+    if missing:
+        raise ConfigError(f"{type(config).__name__} has no {', '.join(sorted(missing))}")
+    return structs.replace(config, **fields)

@@ -1,0 +1,37 @@
+"""What is to be built, in the product's own words: settings after all checks.
+
+`cli/run.py` makes a plan of the settings file, `cli/demo.py` of the simulated exchange, tests of
+what they need. Wiring reads a plan and nothing else.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, field
+
+from tapewatch.ports import Dialect, FeedConfig, Processor
+from tapewatch.serve.context import Options
+
+
+class Venue(Struct, frozen=True):
+    """One section under `exchanges:`."""
+
+    name: str
+    dialect: Dialect
+    config: FeedConfig
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    venues: tuple[Venue, ...]
+    processors: tuple[Processor[Any], ...]
+    data_dir: Path
+    hot_window_hours: float = 24.0
+    keep_days: dict[str, float] = field(default_factory=dict)  # by kind; absent: for ever
+    options: Options = field(default_factory=Options)
+    serve: bool = True
+    drain_secs: float = 20.0
+    checkpoint_secs: float = 10.0
+    settings_view: Callable[[], dict[str, Any]] = dict  # secrets are *** already
+    complain: Callable[[str, str, str], None] | None = None  # path, message, hint
+    demo: bool = False

@@ -1,0 +1,62 @@
+"""Start and recovery are one path: what is on disk decides what is known.
+
+1. The store takes its folder, cuts torn journal ends, turns hours that are over into Parquet.
+2. The ledger is trimmed to the trades that are truly stored.
+3. The processors get their last checkpoint, and the trades that were stored after it.
+4. Trade chains are told the last stored id of each stream: the outage shows as a jump of ids,
+   which is repaired by REST and written into the ledger like any other.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+
+from msgspec import Struct
+
+from tapewatch.model.events import Batch
+from tapewatch.model.times import HOUR
+from tapewatch.ports import Clock, Subscription
+from tapewatch.runtime.checkpoint import Checkpoint
+from tapewatch.stores.parquet import Parquet
+from tapewatch.stores.sqlite import Sqlite
+from tapewatch.stream.pipeline import Pipeline
+
+log = logging.getLogger("tapewatch.runtime.recovery")
+
+MAX_AGE = 6 * HOUR  # an older checkpoint says nothing about the candles of now
+
+
+class Found(Struct, frozen=True):
+    """What a former run left."""
+
+    resume: dict[Subscription, int]
+    kept: list[tuple[Subscription, bool]]  # subscriptions made at run time
+
+
+async def recover(parquet: Parquet, sqlite: Sqlite) -> Found:
+    """Steps 1 and 2. Raise ConfigError if the data folder cannot be used."""
+    await parquet.open()
+    await sqlite.open()
+    await sqlite.trim(await parquet.stored())
+    return Found(await sqlite.resume(), await sqlite.load())
+
+
+async def catch_up(
+    checkpoint: Checkpoint, pipeline: Pipeline, parquet: Parquet, clock: Clock
+) -> AsyncIterator[Batch]:
+    """Step 3: give what the processors say about the trades stored since the checkpoint.
+
+    It is given out again: stores write by natural key, so what they had already does no harm.
+    """
+    mark = checkpoint.load()
+    if mark is None:
+        return
+    if clock() - mark > MAX_AGE:
+        log.warning("checkpoint_too_old", extra={"fields": {"hours": (clock() - mark) // HOUR}})
+    played = 0
+    for batch in await parquet.received_since(mark):
+        played += len(batch)
+        derived = pipeline.process(batch)
+        if derived:
+            yield derived
+    if played:
+        log.info("processors_caught_up", extra={"fields": {"events": played}})

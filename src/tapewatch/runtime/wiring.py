@@ -1,0 +1,316 @@
+"""From a plan to running workers: the one place that knows all parts.
+
+feeds ──> gate ──> bus ──> processors ──> bus ──> hot, pumps, hub, resync
+INGEST                     PROCESS                PROCESS STORE  SERVE
+"""
+
+import asyncio
+import random
+import time
+from typing import Any
+
+from tapewatch import __version__
+from tapewatch.bus.local import LocalBus
+from tapewatch.feeds.exchange import ExchangeFeed
+from tapewatch.model.errors import ConfigError
+from tapewatch.model.events import (
+    Batch,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    Event,
+    Gap,
+    Metric,
+    Quote,
+    Ticker,
+    Trade,
+)
+from tapewatch.model.instrument import Catalogue, split_id
+from tapewatch.ports import (
+    Buffer,
+    Clock,
+    Counters,
+    LinkStatus,
+    Outlet,
+    Reader,
+    Stage,
+    Subscription,
+    WhenFull,
+)
+from tapewatch.runtime import catalogues, recovery
+from tapewatch.runtime.behind import Behind
+from tapewatch.runtime.checkpoint import Checkpoint
+from tapewatch.runtime.clock import ClockWatch
+from tapewatch.runtime.delivery import Outside
+from tapewatch.runtime.plan import Plan, Venue
+from tapewatch.runtime.processing import Gate, PipelineWorker
+from tapewatch.runtime.pump import Pump
+from tapewatch.runtime.spill import Spill
+from tapewatch.runtime.subscriptions import Subscriptions, merge
+from tapewatch.runtime.supervisor import Supervisor
+from tapewatch.runtime.telemetry import Calls, Facts, Processing, Telemetry
+from tapewatch.serve.app import Server
+from tapewatch.serve.context import Context
+from tapewatch.serve.live import Hub
+from tapewatch.stores.dead_letters import DeadLetters
+from tapewatch.stores.duckdb import DuckDb
+from tapewatch.stores.memory import Memory
+from tapewatch.stores.parquet import Parquet
+from tapewatch.stores.sqlite import Sqlite
+from tapewatch.stream.pipeline import Pipeline
+from tapewatch.wire.http import Http
+
+
+class FeedWorker:
+    """Runs one feed into the gate."""
+
+    def __init__(self, feed: ExchangeFeed, outlet: Outlet) -> None:
+        self.name = f"feed-{feed.name}"
+        self.counters = feed.counters
+        self.feed = feed
+        self._outlet = outlet
+
+    async def run(self) -> None:
+        await self.feed.run(self._outlet)
+
+
+class HotWorker:
+    """Keeps the hot window up to date."""
+
+    wants: frozenset[type[Event]] = frozenset(
+        {Trade, Quote, Ticker, BookSnapshot, BookDelta, Candle, Metric, Gap}
+    )
+
+    def __init__(self, hot: Memory, reader: Reader) -> None:
+        self.name = "hot"
+        self.counters = Counters()
+        self._hot = hot
+        self._reader = reader
+
+    async def run(self) -> None:
+        async for batch in self._reader:
+            self._hot.update(batch)
+            self.counters.received += len(batch)
+
+
+class ResyncWorker:
+    """Asks the feed for a new book when a processor found one impossible."""
+
+    wants: frozenset[type[Event]] = frozenset({Gap})
+
+    def __init__(self, feeds: dict[str, ExchangeFeed], reader: Reader) -> None:
+        self.name = "resync"
+        self.counters = Counters()
+        self._feeds = feeds
+        self._reader = reader
+
+    async def run(self) -> None:
+        async for batch in self._reader:
+            for event in batch:
+                if isinstance(event, Gap) and event.reason.startswith("crossed"):
+                    await self._feeds[split_id(event.inst)[0]].resync(event.inst, event.reason)
+                    self.counters.sent += 1
+
+
+class App:
+    """Everything that runs. `start` builds it, `run` lives until `stop` is set."""
+
+    def __init__(self, plan: Plan, clock: Clock) -> None:
+        self.plan = plan
+        self.clock = clock
+        self.started = clock()
+        self.processing = Processing()
+        self.bus = LocalBus()
+        self.pipeline = Pipeline(plan.processors)
+        self.hot = Memory(hot_window_hours=plan.hot_window_hours)
+        self.query = DuckDb(plan.data_dir)
+        self.parquet = Parquet(plan.data_dir, clock=clock, keep_days=plan.keep_days)
+        self.sqlite = Sqlite(plan.data_dir / "tapewatch.sqlite", clock=clock)
+        self.feeds: dict[str, ExchangeFeed] = {}
+        self.server: Server | None = None
+        self.hub: Hub | None = None
+        self._workers: dict[str, Any] = {}
+        self._supervisor = Supervisor(
+            clock=clock, drain_secs=plan.drain_secs, on_stage_end=self._end_stage
+        )
+        self._reader = self.bus.subscribe("processors", self.pipeline.wants, _MUST_SEE)
+        self._checkpoint: Checkpoint | None = None
+
+    async def start(self) -> None:
+        """Recover, ask the venues for their listings, check what is wanted, build the workers.
+
+        Raise ConfigError if the settings cannot be used; nothing is running then.
+        """
+        found = await recovery.recover(self.parquet, self.sqlite)
+        catalogue = await catalogues.load(
+            self.plan.venues, self.plan.data_dir / "catalogue", self._http
+        )
+        subscriptions = self._choose(found, catalogue)
+        gate = Gate(self.bus, self.processing)
+        for venue in self.plan.venues:
+            self._add_feed(venue, catalogue, found, subscriptions.subscriptions(), gate)
+        self._add_processors()
+        self._add_stores()
+        self._add(Stage.SERVE, ClockWatch())
+        if self.plan.serve:
+            self._add_server(catalogue, subscriptions)
+        assert self._checkpoint is not None
+        async for derived in recovery.catch_up(
+            self._checkpoint, self.pipeline, self.parquet, self.clock
+        ):
+            await self.bus.publish(derived, skip=self._reader)
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Run until `stop`; give the exit code. Everything accepted is written when it returns."""
+        try:
+            return await self._supervisor.run(stop)
+        finally:
+            self.query.close()
+
+    def _choose(self, found: recovery.Found, catalogue: Catalogue) -> Subscriptions:
+        complain = self.plan.complain or _nobody_listens
+        configured = [
+            subscription
+            for venue in self.plan.venues
+            for subscription in catalogues.wanted(venue, catalogue, complain)
+        ]
+        dialects = {venue.dialect.name: venue.dialect for venue in self.plan.venues}
+        streams = {venue.dialect.name: venue.config.streams for venue in self.plan.venues}
+        subscriptions = Subscriptions(self.feeds, dialects, streams, catalogue, self.sqlite)
+        subscriptions.start(merge(configured, found.kept))
+        return subscriptions
+
+    def _add_feed(
+        self,
+        venue: Venue,
+        catalogue: Catalogue,
+        found: recovery.Found,
+        wanted: frozenset[Subscription],
+        gate: Gate,
+    ) -> None:
+        name = venue.dialect.name
+        feed = ExchangeFeed(
+            venue.dialect,
+            venue.config,
+            clock=self.clock,
+            catalogue=catalogue,
+            wanted=frozenset(s for s in wanted if split_id(s.inst)[0] == name),
+            resume=found.resume,
+            rng=random.Random(),  # noqa: S311 - jitter, not secrets
+        )
+        self.feeds[name] = feed
+        self._add(Stage.INGEST, FeedWorker(feed, gate))
+
+    def _add_processors(self) -> None:
+        worker = PipelineWorker(
+            self.pipeline, self._reader, self.bus, self.processing, time.perf_counter
+        )
+        self._checkpoint = Checkpoint(
+            self.plan.data_dir / "checkpoint",
+            self.pipeline,
+            lambda: worker.mark,
+            self.plan.checkpoint_secs,
+        )
+        self._add(Stage.PROCESS, worker)
+        hot = self.bus.subscribe("hot", HotWorker.wants, _MUST_SEE)
+        self._add(Stage.STORE, HotWorker(self.hot, hot))
+        resync = self.bus.subscribe("resync", ResyncWorker.wants, _MUST_SEE)
+        self._add(Stage.STORE, ResyncWorker(self.feeds, resync))
+        self._add(Stage.SERVE, self._checkpoint)
+
+    def _add_stores(self) -> None:
+        outside = Outside(letters=self._letters, clock=self.clock)
+        folder = self.plan.data_dir / "spill"
+        letters = DeadLetters(self.plan.data_dir)
+        for sink in (Behind(self.parquet, self.sqlite), letters):
+            reader = self.bus.subscribe(sink.name, sink.wants, _MUST_SEE)
+            self._add(Stage.STORE, Pump(sink, reader, Spill(folder / sink.name), outside))
+
+    def _add_server(self, catalogue: Catalogue, subscriptions: Subscriptions) -> None:
+        context = Context(
+            hot=self.hot,
+            query=self.query,
+            ledger=self.sqlite,
+            catalogue=catalogue,
+            control=subscriptions,
+            links=self.links,
+            workers=self._supervisor.health,
+            counters=self.counters,
+            settings_view=self.plan.settings_view,
+            metrics=self._telemetry().text,
+            clock=self.clock,
+            started=self.started,
+            version=__version__,
+            demo=self.plan.demo,
+            processors=self.plan.processors,
+        )
+        reader = self.bus.subscribe("hub", Hub.wants, Buffer(65_536, WhenFull.DROP_OLDEST))
+        self.hub = hub = Hub(reader, context)
+        self.server = Server(context, hub, self.plan.options)
+        self.server.bind()  # a port that is taken stops the start, before anything runs
+        self._add(Stage.SERVE, hub)
+        self._add(Stage.SERVE, self.server)
+
+    def _telemetry(self) -> Telemetry:
+        return Telemetry(
+            Facts(
+                clock=self.clock,
+                hot=self.hot,
+                processing=self.processing,
+                counters=self.counters,
+                links=self.links,
+                workers=self._supervisor.health,
+                clients=lambda: self.hub.clients if self.hub is not None else 0,
+                api_calls=self._calls,
+            )
+        )
+
+    def links(self) -> list[LinkStatus]:
+        return [status for feed in self.feeds.values() for status in feed.status()]
+
+    def counters(self) -> dict[str, Counters]:
+        named = {
+            name: worker.counters
+            for name, worker in self._workers.items()
+            if hasattr(worker, "counters")
+        }
+        named |= {f"bus-{reader.name}": reader.counters for reader in self.bus.readers}
+        return named
+
+    def _http(self, venue: Venue) -> Http:
+        return Http(venue.name, venue.dialect.limits, random.Random())  # noqa: S311 - jitter
+
+    def _calls(self) -> dict[str, Calls]:
+        return {}
+
+    def _add(self, stage: Stage, worker: Any) -> None:
+        self._workers[worker.name] = worker
+        self._supervisor.add(stage, worker)
+
+    async def _letters(self, batch: Batch) -> None:
+        await self.bus.publish(batch)
+
+    async def _end_stage(self, stage: Stage) -> None:
+        """The end of the stream, stage by stage."""
+        if stage is Stage.INGEST:
+            self._reader.end()
+        elif stage is Stage.PROCESS:
+            await self.bus.close()
+            assert self._checkpoint is not None
+            self._checkpoint.save()
+
+
+_MUST_SEE = Buffer(65_536, WhenFull.BLOCK)
+
+
+def _nobody_listens(path: str, message: str, hint: str) -> None:
+    """Without a settings file there is no line to point at."""
+    raise ConfigError(f"{path}: {message}; {hint}" if hint else f"{path}: {message}")
+
+
+async def build(plan: Plan, clock: Clock) -> App:
+    """Make an app that is ready to run."""
+    plan.data_dir.mkdir(parents=True, exist_ok=True)
+    app = App(plan, clock)
+    await app.start()
+    return app
