@@ -6,9 +6,10 @@ else cannot be read. We say `SUB a b` and `UNSUB a`.
 """
 
 import asyncio
+import socket
 import struct
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from aiohttp import WSMsgType, web
 
@@ -17,7 +18,6 @@ from tapewatch.model.events import Batch, Gap, Metric, Micros, Side, Tick, Trade
 from tapewatch.model.instrument import Catalogue, Instrument
 from tapewatch.ports import (
     Accepted,
-    Answer,
     FeedConfig,
     Fetch,
     Limits,
@@ -73,7 +73,7 @@ class TalkConversation:
         asks = [Send(f"UNSUB {self._names(gone)}".encode())] if gone else []
         return [*asks, Send(f"SUB {self._names(new)}".encode())] if new else asks
 
-    def decode(self, frame, recv, out):
+    def decode(self, frame, recv, out):  # noqa: PLR0911 - one for each word
         verb, _, rest = frame.decode().partition(" ")
         match verb:
             case "T":
@@ -280,8 +280,8 @@ class Visit:
         """No close frame, no goodbye: a reset."""
         transport = self.request.transport
         transport.get_extra_info("socket").setsockopt(
-            __import__("socket").SOL_SOCKET,
-            __import__("socket").SO_LINGER,
+            socket.SOL_SOCKET,
+            socket.SO_LINGER,
             struct.pack("ii", 1, 0),
         )
         transport.abort()
@@ -316,7 +316,5 @@ async def running(feed, outlet):
         yield task
     finally:
         task.cancel()
-        try:
+        with suppress(asyncio.CancelledError):
             await task
-        except asyncio.CancelledError:
-            pass

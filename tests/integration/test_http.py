@@ -7,8 +7,8 @@ import random
 import pytest
 from aiohttp import web
 
-from tapewatch.model.errors import Unavailable
 from tapewatch.feeds.exchange import fetch_catalogue
+from tapewatch.model.errors import Unavailable
 from tapewatch.wire import http as module
 from tapewatch.wire.http import Http
 from tests.talk import LIMITS, Server, Talk, serving
@@ -85,7 +85,25 @@ async def test_nobody_there_is_status_0_with_the_reason(http):
         url = Talk(server.url).rest_url
     answer = await http.get(f"{url}/x")
     assert answer.status == 0
-    assert b"127.0.0.1" in answer.body
+    assert answer.body.startswith(b"cannot connect to 127.0.0.1:")
+
+
+async def test_an_address_that_is_none_is_status_0_with_the_reason(http):
+    answer = await http.get("http://")
+    assert (answer.status, answer.body) == (0, b"http:// is no address")
+
+
+async def test_a_connection_that_is_cut_is_tried_again(http):
+    class Cutting(Server):
+        async def page(self, request):
+            self.asked.append(request.path)
+            if len(self.asked) == 1:
+                request.transport.abort()
+            return web.Response(text="well")
+
+    async with serving(Cutting()) as server:
+        answer = await http.get(f"{Talk(server.url).rest_url}/x")
+    assert answer.body == b"well"
 
 
 async def test_an_endless_answer_is_cut_off(http):

@@ -39,7 +39,9 @@ class Peer:
     async def shake(self, extra=b""):
         head = await self.reader.readuntil(b"\r\n\r\n")
         key = next(
-            line.split(b": ")[1] for line in head.split(b"\r\n") if b"sec-websocket-key" in line.lower()
+            line.split(b": ")[1]
+            for line in head.split(b"\r\n")
+            if b"sec-websocket-key" in line.lower()
         )
         magic = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
         accept = base64.b64encode(hashlib.sha1(key + magic).digest())
@@ -261,7 +263,7 @@ async def test_a_paused_link_reads_nothing_until_it_is_resumed():
         assert ear.frames == []
         ear.link.resume()
         async with asyncio.timeout(5):
-            while not ear.frames:
+            while not ear.frames:  # noqa: ASYNC110 - nobody announces it
                 await asyncio.sleep(0)
         await ear.link.close("done")
 
@@ -342,7 +344,7 @@ async def test_a_redirect_is_not_followed_but_told():
         await each.writer.drain()
 
     async with peer(talk) as url:
-        with pytest.raises(Disconnected, match="redirects to wss://new.example/"):
+        with pytest.raises(Disconnected, match=r"redirects to wss://new\.example/"):
             await Ear().link.connect(url, SETTING)
 
 

@@ -131,9 +131,11 @@ async def test_binance_with_losses_repairs_and_cuts_is_replayed_byte_for_byte(pa
             for kind, target in kinds:
                 exchange.faults.add(Fault(kind=kind, target=target, count=3), market.now)
             await live_until(
-                lambda: any(c.holding is Holding.REPAIRED for c in basket.of(Coverage))
-                and any(gap.channel == "depth" for gap in basket.of(Gap))
-                and basket.of(DeadLetter)
+                lambda: (
+                    any(c.holding is Holding.REPAIRED for c in basket.of(Coverage))
+                    and any(gap.channel == "depth" for gap in basket.of(Gap))
+                    and basket.of(DeadLetter)
+                )
             )
             exchange.faults.add(Fault(kind="close", target="btcusdt@trade"), market.now)
             await live_until(lambda: feed.status()[0].reconnects)

@@ -70,7 +70,7 @@ def _csv(table: "pa.Table", file: IO[bytes]) -> None:
 
 
 def _flat(table: "pa.Table") -> "pa.Table":
-    """CSV has no lists: levels of a book become JSON text. Nor dictionaries."""
+    """CSV has no lists: levels of a book become JSON text. Nor dictionaries. Times end in Z."""
     import pyarrow as pa
 
     for index, field in enumerate(table.schema):
@@ -82,6 +82,9 @@ def _flat(table: "pa.Table") -> "pa.Table":
             table = table.set_column(index, field.name, pa.array(texts, pa.string()))
         elif pa.types.is_dictionary(field.type):
             table = table.set_column(index, field.name, column.cast(field.type.value_type))
+        elif pa.types.is_timestamp(field.type) and field.type.tz:
+            utc = column.cast(pa.timestamp(field.type.unit, "UTC"))  # DuckDB says Etc/UTC
+            table = table.set_column(index, field.name, utc)
     return table
 
 

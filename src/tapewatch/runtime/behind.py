@@ -37,17 +37,20 @@ class Behind:
 
     async def write(self, batch: Batch) -> None:
         theirs = self._second.wants
-        rows = [index for index, event in enumerate(batch) if type(event) not in theirs]
+        firsts = batch
+        if not theirs.isdisjoint(set(map(type, batch))):
+            firsts = [event for event in batch if type(event) not in theirs]
         rejected: Rejected | None = None
-        if rows:
+        if firsts:
             try:
-                await self._first.write([batch[index] for index in rows])
+                await self._first.write(firsts)
             except Rejected as error:
-                rejected = Rejected(error.reason, frozenset(rows[row] for row in error.rows))
-        if len(rows) < len(batch) or self._waiting:
+                rejected = error
+        if len(firsts) < len(batch) or self._waiting:
             await self._follow([event for event in batch if type(event) in theirs])
         if rejected is not None:
-            raise rejected
+            rows = [index for index, event in enumerate(batch) if type(event) not in theirs]
+            raise Rejected(rejected.reason, frozenset(rows[row] for row in rejected.rows))
 
     async def close(self) -> None:
         await self._first.close()

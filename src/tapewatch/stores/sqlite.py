@@ -48,7 +48,7 @@ _NEAR = """
     SELECT first, last, holding, reason, at FROM spans
     WHERE inst = :inst AND channel = :channel AND first <= :last + 1 AND first >= coalesce(
         (SELECT max(first) FROM spans
-         WHERE inst = :inst AND channel = :channel AND first <= :first), :first)
+         WHERE inst = :inst AND channel = :channel AND first < :first), :first)
     ORDER BY first
 """
 

@@ -66,6 +66,7 @@ def test_csv_has_a_header_and_levels_as_json(data, capsys):
     sql("SELECT ts, inst, bids FROM orderbook", output=Output(form="csv", data_dir=data))
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert rows[0]["inst"] == "binance:BTC/USDT"
+    assert rows[0]["ts"] == "2025-08-25 00:00:00.000000Z"
     assert msgspec.json.decode(rows[0]["bids"])[0] == {"price": 99.0, "size": 1.0}
 
 

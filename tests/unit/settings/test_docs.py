@@ -27,7 +27,7 @@ def keys(struct, path):
         kind = bare(field.type)
         if isinstance(kind, inspect.StructType):
             yield from keys(kind.cls, f"{path}{field.name}.")
-        elif not (isinstance(field.type, inspect.Metadata) and field.type.extra or {}).get(
+        elif not ((isinstance(field.type, inspect.Metadata) and field.type.extra) or {}).get(
             "sections"
         ):
             yield f"{path}{field.name}"

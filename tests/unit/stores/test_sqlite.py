@@ -52,6 +52,12 @@ async def test_an_outage_and_its_repair(store):
     ]
 
 
+async def test_what_is_repaired_becomes_one_with_both_of_its_neighbours(store):
+    await store.write([coverage(1, 5), coverage(6, 9, MISSING), coverage(10, 12)])
+    await store.write([coverage(6, 9)])
+    assert await known(store) == [(1, 12, HAVE, "")]
+
+
 async def test_the_last_id_in_hand_is_where_a_stream_resumes(store):
     await store.write([coverage(1, 5), coverage(6, 9, LOST, "404")])
     assert await store.resume() == {STREAM: 5}
@@ -109,7 +115,7 @@ async def test_a_range_that_is_none_is_rejected_and_the_rest_is_kept(store):
     assert await known(store) == [(1, 5, HAVE, "")]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 30), st.integers(0, 9), st.sampled_from(Holding)), max_size=12

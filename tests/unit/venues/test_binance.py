@@ -513,6 +513,16 @@ def test_ticks_follow_the_events_and_then_the_clock():
     assert [event.ts - MS * 1000 for event in wire.of(Tick)] == [-1, 3_100_000 - 1]
 
 
+def test_a_stalled_venue_stops_the_ticks():
+    wire = Wire("trade", "ticker").wrapped("btcusdt@ticker", TICKER)
+    for _ in range(60):
+        wire.tick(1)
+    assert wire.of(Tick)[-1].ts < (MS + 349) * 1000 + 4 * SECOND
+    asks = wire.talk.want(frozenset(subs("trade")), wire.now, wire.out)
+    assert asks
+    assert wire.tick(1).of(Tick)[-1].ts > (MS + 349) * 1000 + 50 * SECOND
+
+
 def test_a_tick_does_not_pass_trades_that_wait():
     wire = Wire("trade", streams=Streams(catalogue(), hold_secs=30))
     wire.wrapped("btcusdt@trade", trade(0)).wrapped("btcusdt@trade", trade(500)).tick(1).tick(8)

@@ -1,5 +1,5 @@
 from tapewatch.model.times import DAY
-from tapewatch.venues._pulse import MARGIN, Pulse, Watermark
+from tapewatch.venues._pulse import MARGIN, STALLED, Pulse, Watermark
 
 SECOND = 1_000_000
 NOW = 1_700_000_000 * SECOND
@@ -30,6 +30,12 @@ def test_while_events_come_time_is_theirs():
 def test_a_quiet_connection_goes_on_with_the_difference_of_the_clocks():
     ahead = pulse(NOW + 5 * SECOND)
     assert mark(ahead).tick((), NOW + 10 * SECOND).ts == NOW + 15 * SECOND - MARGIN - 1
+
+
+def test_silence_of_what_never_rests_is_a_stall_and_stops_time():
+    stalled = pulse(NOW)
+    stalled.never_rests = True
+    assert mark(stalled).tick((), NOW + 60 * SECOND).ts == NOW + STALLED - 1
 
 
 def test_the_slowest_connection_counts_and_a_silent_new_one_does_not():

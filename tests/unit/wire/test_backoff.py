@@ -19,7 +19,8 @@ def test_delay_lies_anywhere_below_the_ceiling():
     backoff = Backoff(4.0, 4.0, Random(1))
     delays = [backoff.next() for _ in range(200)]
     assert all(0 <= delay <= 4 for delay in delays)
-    assert min(delays) < 0.5 and max(delays) > 3.5
+    assert min(delays) < 0.5
+    assert max(delays) > 3.5
 
 
 def test_reset_begins_again_at_the_first_delay():

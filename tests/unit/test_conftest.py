@@ -1,0 +1,49 @@
+"""The rules that `tests/conftest.py` enforces, tried on a suite of their own."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFTEST = Path(__file__).parents[1] / "conftest.py"
+
+
+def session(folder, **environ):
+    clean = {k: v for k, v in os.environ.items() if k not in {"CI", "TAPEWATCH_CI"}}
+    options = ["-p", "no:randomly", "-p", "no:cacheprovider", "-q"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(folder)],
+        env=clean | environ, cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def suite(tmp_path):
+    def suite(reason):
+        (tmp_path / "conftest.py").write_text(CONFTEST.read_text())
+        body = f"import pytest\ndef test_a(): pass\ndef test_b(): pytest.skip({reason!r})\n"
+        (tmp_path / "test_it.py").write_text(body)
+        return tmp_path
+
+    return suite
+
+
+def test_a_skip_fails_in_ci_and_only_there(suite):
+    folder = suite("no server")
+    assert session(folder).returncode == 0
+    done = session(folder, TAPEWATCH_CI="1")
+    assert done.returncode == 1
+    assert "test_it.py::test_b" in done.stdout
+    assert "1 passed, 1 skipped" in done.stdout
+
+
+def test_a_skip_for_a_listed_reason_is_allowed_in_ci(suite):
+    assert session(suite("recorded frames are not here"), CI="true").returncode == 0
+
+
+def test_unit_tests_cannot_reach_a_network():
+    with socket.socket() as sock, pytest.raises(AssertionError, match="without network"):
+        sock.connect(("127.0.0.1", 1))
