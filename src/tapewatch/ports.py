@@ -328,7 +328,7 @@ class Processor(Protocol[S]):
     state: type[S]
 
     def key(self, event: Any) -> str:
-        """Usually the instrument id."""
+        """Usually the instrument id. Depends on the event's type and instrument only."""
         ...
 
     def fresh(self, key: str) -> S: ...
@@ -359,7 +359,8 @@ class Sink(Protocol):
 class Query(Protocol):
     """Read what is stored: half-open time ranges, ascending, at most `limit` rows after `offset`.
 
-    `newest` takes the rows nearest to `until` instead of those nearest to `since`.
+    `newest` takes the rows nearest to `until` instead of those nearest to `since`. Raises
+    ValueError for a question that cannot be asked, Unavailable when a time or memory limit ends it.
     """
 
     async def candles(

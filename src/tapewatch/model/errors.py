@@ -9,8 +9,9 @@ TapewatchError
 └── NotFound        tell the asker, with the nearest valid choices
 
 Anything else is a bug: it is logged with its traceback and the worker is restarted.
-`except Exception` stands in three places only: around `decode`, around `on_event`, and in the
-supervisor.
+`except Exception` stands only where a bug must cost one thing and no more: around a decoder that
+reads a venue's bytes (one dead letter), around `on_event` (one key), around an HTTP handler (one
+request), in the supervisor (one worker), and at the command line's last door (a crash report).
 """
 
 

@@ -20,7 +20,7 @@ KNOWN_QUOTES = (
     "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USDS", "USD1", "BIDR", "IDRT", "DAI", "EUR", "USD",
     "GBP", "TRY", "BRL", "AUD", "JPY", "RUB", "UAH", "NGN", "ZAR", "PLN", "RON", "ARS", "CZK",
     "MXN", "COP", "BTC", "ETH", "BNB", "XRP", "TRX", "DOT", "DOGE", "SOL", "PAX", "VAI", "BKRW",
-    "IDR", "AEUR", "EURI", "U",
+    "IDR", "AEUR", "EURI", "UST", "USDP", "GYEN", "BVND", "U",
 )  # fmt: skip
 _QUOTES_LONGEST_FIRST = tuple(sorted(KNOWN_QUOTES, key=len, reverse=True))
 _PLAIN = re.compile(r"[^\W_]+")

@@ -16,6 +16,7 @@ import msgspec
 
 from tapewatch.model.errors import Unavailable
 from tapewatch.model.events import Micros
+from tapewatch.model.times import iso
 from tapewatch.ports import Counters
 from tapewatch.stream.pipeline import Pipeline
 
@@ -53,14 +54,20 @@ class Checkpoint:
         """Save now; for the end of the stream, when nothing else runs any more."""
         self._write(self._body())
 
-    def load(self) -> Micros | None:
-        """Restore the processors. Give the mark, or None when there is nothing to go on from."""
+    def load(self, oldest: Micros) -> Micros | None:
+        """Restore the processors. Give the mark, or None when there is nothing to go on from.
+
+        A checkpoint from before `oldest` says nothing about the candles of now: it is left alone.
+        """
         try:
             blob = self._path.read_bytes()
         except FileNotFoundError:
             return None
         try:
             saved = _read(blob)
+            if saved.mark < oldest:
+                log.info("checkpoint_too_old", extra={"fields": {"of": iso(saved.mark)}})
+                return None
             fresh = self._pipeline.restore(saved.snapshot)
         except (ValueError, msgspec.DecodeError) as error:
             aside = self._path.with_suffix(".damaged")

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 from msgspec import Struct
 
-from tapewatch.model.events import Batch
+from tapewatch.model.events import Batch, Micros
 from tapewatch.model.times import HOUR
 from tapewatch.ports import Clock, Subscription
 from tapewatch.runtime.checkpoint import Checkpoint
@@ -22,7 +22,7 @@ from tapewatch.stream.pipeline import Pipeline
 
 log = logging.getLogger("tapewatch.runtime.recovery")
 
-MAX_AGE = 6 * HOUR  # an older checkpoint says nothing about the candles of now
+MAX_AGE = 6 * HOUR
 
 
 class Found(Struct, frozen=True):
@@ -47,11 +47,9 @@ async def catch_up(
 
     It is given out again: stores write by natural key, so what they had already does no harm.
     """
-    mark = checkpoint.load()
+    mark = checkpoint.load(Micros(clock() - MAX_AGE))
     if mark is None:
         return
-    if clock() - mark > MAX_AGE:
-        log.warning("checkpoint_too_old", extra={"fields": {"hours": (clock() - mark) // HOUR}})
     played = 0
     for batch in await parquet.received_since(mark):
         played += len(batch)

@@ -130,6 +130,7 @@ class App:
         self.server: Server | None = None
         self.hub: Hub | None = None
         self._workers: dict[str, Any] = {}
+        self._sinks: dict[str, Counters] = {}
         self._supervisor = Supervisor(
             clock=clock, drain_secs=plan.drain_secs, on_stage_end=self._end_stage
         )
@@ -222,7 +223,14 @@ class App:
         outside = Outside(letters=self._letters, clock=self.clock)
         folder = self.plan.data_dir / "spill"
         letters = DeadLetters(self.plan.data_dir)
-        for sink in (Behind(self.parquet, self.sqlite), letters):
+        behind = Behind(self.parquet, self.sqlite)
+        self._sinks = {
+            "parquet": self.parquet.counters,
+            "sqlite": self.sqlite.counters,
+            "ledger": behind.counters,
+            "dead_letters": letters.counters,
+        }
+        for sink in (behind, letters):
             reader = self.bus.subscribe(sink.name, sink.wants, _MUST_SEE)
             self._add(Stage.STORE, Pump(sink, reader, Spill(folder / sink.name), outside))
 
@@ -274,6 +282,7 @@ class App:
             for name, worker in self._workers.items()
             if hasattr(worker, "counters")
         }
+        named |= {f"store-{name}": counters for name, counters in self._sinks.items()}
         named |= {f"bus-{reader.name}": reader.counters for reader in self.bus.readers}
         return named
 

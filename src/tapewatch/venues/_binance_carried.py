@@ -60,7 +60,7 @@ class Carried:
 
         self.handlers[name] = first
         self.wanted.add(sub)
-        self._set_echo(sub.inst)
+        self._wanted_changed(sub.inst)
         return stream
 
     def end(self, sub: Subscription, native: str, now: Micros, out: Batch) -> str:
@@ -72,7 +72,7 @@ class Carried:
         flow = self.flows.pop(sub, None)
         if flow is not None:
             self._leave(flow, "unsubscribed", now, out)
-        self._set_echo(sub.inst)
+        self._wanted_changed(sub.inst)
         return stream
 
     def end_all(self, reason: str, now: Micros, out: Batch) -> None:
@@ -212,13 +212,14 @@ class Carried:
     def _disown(self, sub: Subscription, name: bytes, *, is_new: bool) -> None:
         del self.handlers[name]
         self.wanted.discard(sub)
-        self._set_echo(sub.inst)
+        self._wanted_changed(sub.inst)
         if is_new:
             self.flows.pop(sub, None)
             self._streams.state.pop(sub, None)
 
-    def _set_echo(self, inst: InstrumentId) -> None:
+    def _wanted_changed(self, inst: InstrumentId) -> None:
         """Where single fills are carried too, aggregates tell the same again."""
+        self.pulse.never_rests = any(names.never_rests(sub.channel) for sub in self.wanted)
         chain = self.flows.get(Subscription(inst, "aggTrade"))
         if isinstance(chain, TradeChain):
             chain.echo = Subscription(inst, "trade") in self.wanted

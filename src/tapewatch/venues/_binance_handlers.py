@@ -60,11 +60,18 @@ def ignore(_data: bytes, _recv: Micros, _out: Batch) -> Asks:
 
 
 def sequence(seq: int, delta: BookDelta) -> Step:
-    """Tell by the ids `U` and `u` of section "How to manage a local order book correctly".
+    """Tell by `U` and `u`, as in "How to manage a local order book correctly".
 
-    Its step 6: `u <= local` is old, `U > local + 1` is a gap. Its step 4 says that the snapshot's
-    id lies within `[U, u]`; the same rule with `+ 1` also accepts the exact boundary, which
-    happens (seen in recordings) and is as good a proof.
+    1. Subscribe; hold changes, remember `U` of the first.          BookSync.take, _hold
+    2. Get a snapshot.                                              BookSync._ask
+    3. Its id + 1 is below that `U`: get another.                   BookSync.offer: GAP
+    4. Drop changes with `u` <= its id.                             BookSync.offer: STALE
+       The first that remains has `U` <= id + 1 <= `u`.
+    5. The book is the snapshot; apply the changes in order.        BookSync.offer
+    6. Then: `u` <= local is old, `U` > local + 1 is a gap: go to 1. BookSync.take
+
+    The venue words 4 as "the id lies within `[U, u]`". With + 1 the exact boundary counts too:
+    it happens (seen in recordings) and is as good a proof.
     """
     if delta.seq <= seq:
         return Step.STALE

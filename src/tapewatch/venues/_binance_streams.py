@@ -97,6 +97,11 @@ def speaks_always(channel: str) -> bool:
     return channel.startswith(_ALWAYS_SPEAK)
 
 
+def never_rests(channel: str) -> bool:
+    """Say whether it speaks every second or two, with or without trades."""
+    return channel.startswith(("kline_", "ticker"))
+
+
 def trade_history(rest_url: str, native: str, inst: InstrumentId) -> History:
     """https://developers.binance.com/docs/binance-spot-api-docs/rest-api#old-trade-lookup."""
 

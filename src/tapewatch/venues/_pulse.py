@@ -2,7 +2,8 @@
 
 While events come, event time is theirs. When a connection is quiet but alive, time passes there
 as fast as here; the difference of the two clocks is the one of the last event, and MARGIN allows
-for an event that is on its way. All connections of a venue share one Watermark, because a Tick
+for an event that is on its way. But where a stream speaks every second or two, a longer silence
+is no quiet market: the venue stalls, and what happens meanwhile comes later. All connections of a venue share one Watermark, because a Tick
 speaks for all of them: the slowest one counts. A connection that is gone does not.
 """
 
@@ -12,19 +13,22 @@ from tapewatch.model.events import Micros, Tick
 from tapewatch.model.times import DAY, SECOND
 
 MARGIN = 2 * SECOND
+STALLED = 3 * SECOND
 
 
 class Pulse:
     """Handlers write both fields with every event that has a time."""
 
-    __slots__ = ("recv", "ts")
+    __slots__ = ("never_rests", "recv", "ts")
 
     def __init__(self) -> None:
+        self.never_rests = False  # carries a stream that speaks every second or two
         self.ts = Micros(0)
         self.recv = Micros(0)
 
     def reached(self, now: Micros) -> Micros:
-        return Micros(self.ts + max(0, now - self.recv - MARGIN))
+        passed = max(0, now - self.recv - MARGIN)
+        return Micros(self.ts + (min(passed, STALLED) if self.never_rests else passed))
 
 
 class Watermark:

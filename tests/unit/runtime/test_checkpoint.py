@@ -27,13 +27,13 @@ def checkpoint(path, text=b"") -> tuple[Checkpoint, Notebook]:
 def test_what_was_saved_comes_back_with_its_mark(tmp_path):
     checkpoint(tmp_path, b"candles")[0].save()
     again, notebook = checkpoint(tmp_path)
-    assert again.load() == 42
+    assert again.load(Micros(1)) == 42
     assert notebook.text == b"candles"
 
 
 def test_without_a_file_processors_start_fresh(tmp_path):
     again, notebook = checkpoint(tmp_path)
-    assert again.load() is None
+    assert again.load(Micros(1)) is None
     assert notebook.text == b""
 
 
@@ -43,7 +43,7 @@ def test_a_damaged_file_is_moved_aside_not_believed(tmp_path, damage):
     path = tmp_path / "checkpoint"
     path.write_bytes(damage(path.read_bytes()))
     again, notebook = checkpoint(tmp_path)
-    assert again.load() is None
+    assert again.load(Micros(1)) is None
     assert notebook.text == b""
     assert (tmp_path / "checkpoint.damaged").exists()
     assert not path.exists()
@@ -53,3 +53,10 @@ def test_a_folder_that_cannot_be_written_is_told_in_words(tmp_path):
     broken = Checkpoint(tmp_path / "no" / "x", Notebook(), lambda: Micros(1))
     with pytest.raises(Unavailable, match="cannot write"):
         broken.save()
+
+
+def test_a_checkpoint_of_another_day_is_left_alone(tmp_path):
+    checkpoint(tmp_path, b"candles")[0].save()
+    again, notebook = checkpoint(tmp_path)
+    assert again.load(Micros(43)) is None
+    assert notebook.text == b""
