@@ -18,6 +18,7 @@ from tapewatch.model.events import InstrumentId, Micros
 from tapewatch.model.instrument import Catalogue, Instrument
 from tapewatch.model.times import SECOND
 from tapewatch.ports import (
+    Calls,
     Clock,
     Conversation,
     Counters,
@@ -64,6 +65,7 @@ class ExchangeFeed:
     ) -> None:
         self.name = dialect.name
         self.counters = Counters()
+        self.calls = Calls()
         self._dialect = dialect
         self._config = config
         self._clock = clock
@@ -84,7 +86,7 @@ class ExchangeFeed:
 
     async def run(self, outlet: Outlet) -> None:
         crew = Crew()
-        http = Http(self.name, self._dialect.limits, self._rng)
+        http = Http(self.name, self._dialect.limits, self._rng, calls=self.calls)
         clock = Steady(self._clock, asyncio.get_running_loop().time)
         flow = Outflow(outlet, clock, self.counters, crew.fail)
         try:

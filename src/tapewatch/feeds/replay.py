@@ -86,15 +86,13 @@ class Player:
 
 def events(tape: TapeReader, dialect: Dialect) -> Iterator[Batch]:
     """Give what the recorded feed gave, in the same order. The tape is open."""
-    return (batch for _, batch in _timed(tape, dialect))
+    return (batch for _, batch in timed(tape, dialect))
 
 
 class ReplayFeed:
     """A Feed that ends with its tape. `speed` 1 is as it was, None as fast as it goes."""
 
-    def __init__(
-        self, tape: TapeReader, dialect: Dialect, speed: float | None = None
-    ) -> None:
+    def __init__(self, tape: TapeReader, dialect: Dialect, speed: float | None = None) -> None:
         self.name = dialect.name
         self.counters = Counters()
         self._tape = tape
@@ -106,7 +104,7 @@ class ReplayFeed:
         loop = asyncio.get_running_loop()
         began = loop.time()
         self._status.state = LinkState.STREAMING
-        for number, (at, batch) in enumerate(_timed(self._tape, self._dialect)):
+        for number, (at, batch) in enumerate(timed(self._tape, self._dialect)):
             if self._speed:
                 due = began + (at - self._tape.header.at) / SECOND / self._speed
                 await asyncio.sleep(max(0.0, due - loop.time()))
@@ -129,7 +127,7 @@ class ReplayFeed:
         return [self._status]
 
 
-def _timed(tape: TapeReader, dialect: Dialect) -> Iterator[tuple[Micros, Batch]]:
+def timed(tape: TapeReader, dialect: Dialect) -> Iterator[tuple[Micros, Batch]]:
     """Cut where time moves on, as the recorded feed did: a read has one receive time."""
     player = Player(tape.header, dialect)
     at, lines = tape.header.at, 0

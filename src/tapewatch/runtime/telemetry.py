@@ -22,7 +22,7 @@ from prometheus_client.process_collector import ProcessCollector
 from tapewatch.model.events import InstrumentId, Micros
 from tapewatch.model.instrument import split_id
 from tapewatch.model.times import SECOND
-from tapewatch.ports import Clock, Counters, Hot, LinkState, LinkStatus, WorkerHealth
+from tapewatch.ports import Calls, Clock, Counters, Hot, LinkState, LinkStatus, WorkerHealth
 
 _BUCKETS = (1e-6, 2e-6, 4e-6, 8e-6, 16e-6, 32e-6, 64e-6, 1e-3)  # seconds an event
 _MAX_SYMBOLS = 2_000
@@ -48,14 +48,6 @@ class Processing(Struct):
         self.buckets[-1] += events
 
 
-class Calls(Struct):
-    """REST requests to one venue."""
-
-    count: int = 0
-    total_secs: float = 0.0
-    last_secs: float = 0.0
-
-
 class Facts(Struct, frozen=True):
     """Where telemetry looks when it is asked."""
 
@@ -66,7 +58,7 @@ class Facts(Struct, frozen=True):
     links: Callable[[], list[LinkStatus]]
     workers: Callable[[], list[WorkerHealth]]
     clients: Callable[[], int]  # live WebSocket clients
-    api_calls: Callable[[], dict[str, "Calls"]]  # REST, by venue
+    api_calls: Callable[[], dict[str, Calls]]  # REST, by venue
 
 
 class Telemetry:

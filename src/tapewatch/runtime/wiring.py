@@ -28,6 +28,7 @@ from tapewatch.model.events import (
 from tapewatch.model.instrument import Catalogue, split_id
 from tapewatch.ports import (
     Buffer,
+    Calls,
     Clock,
     Counters,
     LinkStatus,
@@ -48,7 +49,7 @@ from tapewatch.runtime.pump import Pump
 from tapewatch.runtime.spill import Spill
 from tapewatch.runtime.subscriptions import Subscriptions, merge
 from tapewatch.runtime.supervisor import Supervisor
-from tapewatch.runtime.telemetry import Calls, Facts, Processing, Telemetry
+from tapewatch.runtime.telemetry import Facts, Processing, Telemetry
 from tapewatch.serve.app import Server
 from tapewatch.serve.context import Context
 from tapewatch.serve.live import Hub
@@ -290,7 +291,7 @@ class App:
         return Http(venue.name, venue.dialect.limits, random.Random())  # noqa: S311 - jitter
 
     def _calls(self) -> dict[str, Calls]:
-        return {}
+        return {name: feed.calls for name, feed in self.feeds.items()}
 
     def _add(self, stage: Stage, worker: Any) -> None:
         self._workers[worker.name] = worker

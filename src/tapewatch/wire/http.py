@@ -15,7 +15,7 @@ import random
 import aiohttp
 
 from tapewatch import __version__
-from tapewatch.ports import Answer, Counters, Limits
+from tapewatch.ports import Answer, Calls, Counters, Limits
 from tapewatch.wire.backoff import Backoff, retry_after
 from tapewatch.wire.limiter import Window
 from tapewatch.wire.refusal import FORBIDDEN, TOO_MANY, forbidden
@@ -36,9 +36,16 @@ class Http:
     """Never raises for what a network does: `get` gives status 0 and says why."""
 
     def __init__(
-        self, venue: str, limits: Limits, rng: random.Random, *, max_bytes: int = MAX_BYTES
+        self,
+        venue: str,
+        limits: Limits,
+        rng: random.Random,
+        *,
+        calls: Calls | None = None,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self.counters = Counters()
+        self.calls = calls or Calls()
         self._venue = venue
         self._weights = Window(limits.weight, limits.weight_secs)
         self._rng = rng
@@ -55,7 +62,9 @@ class Http:
             if (held := self._weights.held(now)) > _PATIENCE_SECS:
                 return Answer(0, f"{self._venue} wants no requests for {held:.0f} s".encode())
             await self._weights.take(weight)
+            began = asyncio.get_running_loop().time()
             answer, wait = await self._try(url)
+            self.calls.note(asyncio.get_running_loop().time() - began)
             if not _worth_another(answer.status) or attempt == _TRIES:
                 break
             self.counters.error(f"http_{answer.status}")
@@ -86,7 +95,7 @@ class Http:
         except TimeoutError:
             return Answer(0, f"no answer within {_TIMEOUT.total:g} s".encode()), False
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Answer(0, f"{type(error).__name__}: {error}".encode()), False
+            return Answer(0, _in_words(error).encode()), False
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
         body = bytearray()
@@ -123,6 +132,22 @@ class Http:
         reason = f"HTTP {answer.status}" if answer.status else answer.body.decode()
         fields = {"venue": self._venue, "url": where, "reason": reason}
         log.warning("request_failed", extra={"fields": fields})
+
+
+def _in_words(error: Exception) -> str:
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"cannot find {error.host}: check the network and DNS"
+        case aiohttp.ClientConnectorCertificateError():
+            return f"the certificate of {error.host} is not trusted: {error.certificate_error}"
+        case aiohttp.ClientConnectorError():
+            reason = error.os_error.strerror or error.os_error
+            return f"cannot connect to {error.host}:{error.port}: {reason}"
+        case aiohttp.InvalidURL():
+            return f"{error.url} is no address"
+        case aiohttp.ServerDisconnectedError() | ConnectionError():
+            return "the connection was lost before the answer"
+    return f"{type(error).__name__}: {error}"
 
 
 def _worth_another(status: int) -> bool:
