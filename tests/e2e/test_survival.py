@@ -214,3 +214,16 @@ def test_a_taken_port_is_told_before_anything_runs(tmp_path, exchange):
     assert answer.returncode == 2
     assert "server.port" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_it_drains_although_nobody_reads_its_words_any_more(tmp_path, exchange):
+    write_settings(tmp_path, exchange)
+    with subprocess.Popen(
+        command("run"), cwd=tmp_path, text=True, stderr=subprocess.PIPE
+    ) as process:
+        assert any(line.startswith("→ ") for line in iter(process.stderr.readline, ""))
+        until(lambda: ledger(tmp_path), "trades in the ledger")
+        process.stderr.close()  # as when the terminal is gone
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+    assert_complete_and_true(tmp_path, exchange)

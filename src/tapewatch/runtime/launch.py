@@ -4,6 +4,7 @@ First Ctrl-C or SIGTERM drains; a second one ends at once. The loop is uvloop wh
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -98,10 +99,10 @@ async def _with_signals(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
 
     def ask() -> None:
         if stop.is_set():
-            print("forced: what was not written is lost", file=sys.stderr)  # noqa: T201
+            _say("forced: what was not written is lost")
             os._exit(_FORCED)
-        print("draining... Ctrl-C again to force", file=sys.stderr)  # noqa: T201
         stop.set()
+        _say("draining... Ctrl-C again to force")
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -110,6 +111,11 @@ async def _with_signals(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
         except NotImplementedError:  # Windows: handlers run between bytecodes, so hop to the loop
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(ask))
     return await main(stop)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # whoever read our stderr may be gone; we drain all the same
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
