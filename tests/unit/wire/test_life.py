@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from tapewatch.model.errors import Disconnected
 from tapewatch.model.events import DeadLetter, Gap, Metric, Micros, Tick, Trade
 from tapewatch.ports import Answer, Counters, Fetch, LinkState, Route, Streams
 from tapewatch.wire.crew import Crew
@@ -162,7 +163,7 @@ async def test_the_age_asks_for_a_successor_once(stage):
 
 
 async def test_an_answer_after_the_end_still_gives_its_events_and_may_fetch_more(stage):
-    stage.life._end(stage.life.failure)
+    stage.life._end(Disconnected("gone"))
     stage.life.answer(Fetch("one", "http://x"), Answer(200, b"more two"))
     kinds = [type(event) for event in await stage.said()]
     assert kinds == [Gap, Gap, Metric]
@@ -179,5 +180,4 @@ async def test_latency_is_unknown_where_the_venue_sends_no_time(stage):
 
 async def test_a_conversation_that_floods_the_venue_is_a_bug(stage):
     with pytest.raises(RuntimeError, match="more than the venue takes"):
-        for _ in range(2100):
-            stage.hear("SHOUT hello")
+        stage.hear(*["SHOUT hello"] * 2100)
