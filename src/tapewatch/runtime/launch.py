@@ -16,13 +16,14 @@ from typing import Any
 from msgspec import structs
 
 from tapewatch.model.errors import ConfigError
-from tapewatch.ports import FeedConfig, Processor
+from tapewatch.ports import FeedConfig, Hot, Processor, Sink
 from tapewatch.runtime import plugins
 from tapewatch.runtime.clock import wall_clock
+from tapewatch.runtime.delivery import Pace
 from tapewatch.runtime.plan import Plan, Venue
 from tapewatch.serve.context import Options
 from tapewatch.settings import loader, origin
-from tapewatch.settings.schema import ServerSettings, Settings
+from tapewatch.settings.schema import ServerSettings, Settings, Storage
 
 log = logging.getLogger("tapewatch.runtime.launch")
 
@@ -56,8 +57,18 @@ def plan_of(loaded: loader.Loaded, *, serve: bool = True, demo: bool = False) ->
     return Plan(
         venues=venues_of(settings),
         processors=processors_of(settings.detectors),
-        data_dir=Path(settings.storage.data_dir),
-        hot_window_hours=settings.storage.hot_window_hours,
+        data_dir=_folder(settings.storage),
+        hot=_hot(settings.storage),
+        query=_store(settings.storage, settings.storage.query, data_dir=_folder(settings.storage)),
+        parquet=_section(settings.storage, "parquet"),
+        sinks=_sinks(settings.storage),
+        pace=Pace(
+            max_events=settings.storage.batch_max_events,
+            max_bytes=settings.storage.batch_max_bytes,
+            max_age_secs=settings.storage.batch_max_age_secs,
+        ),
+        spill_max_bytes=settings.storage.spill_max_bytes,
+        max_events=settings.bus.max_events,
         keep_days=settings.retention.by_kind(),
         options=_options(settings.server),
         serve=serve and settings.server.enabled,
@@ -80,6 +91,43 @@ def processors_of(sections: Mapping[str, Any]) -> tuple[Processor[Any], ...]:
     return tuple(
         plugin.build(name, sections.get(name) or plugin.config())
         for name, plugin in plugins.loadable("process").items()
+    )
+
+
+def _folder(storage: Storage) -> Path:
+    return Path(storage.data_dir)
+
+
+def _section(storage: Storage, name: str) -> Any:
+    """What `storage: NAME:` says, or the plug-in's defaults."""
+    return storage.sections.get(name) or plugins.load("stores", name).config()
+
+
+def _store(storage: Storage, name: str, **runtime: Any) -> Any:
+    return plugins.load("stores", name).build(name, _section(storage, name), **runtime)
+
+
+def _hot(storage: Storage) -> Hot:
+    """The backend of the hot window. One that is planned only was told: memory stands in."""
+    name = storage.backend if storage.backend in plugins.names("stores") else "memory"
+    config = _section(storage, name)
+    if "hot_window_hours" in config.__struct_fields__:
+        config = structs.replace(config, hot_window_hours=storage.hot_window_hours)
+    hot: Hot = plugins.load("stores", name).build(name, config)
+    return hot
+
+
+def _sinks(storage: Storage) -> tuple[Sink, ...]:
+    """The stores beside Parquet. Each is built as `build(name, section, data_dir=, clock=)`."""
+    if "parquet" not in storage.sinks:
+        raise ConfigError(
+            "storage.sinks must name parquet: the ledger and recovery rest on it in this version"
+        )
+    built = plugins.names("stores")
+    return tuple(
+        _store(storage, name, data_dir=_folder(storage), clock=wall_clock)
+        for name in storage.sinks
+        if name != "parquet" and name in built  # what is only planned was told
     )
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from tapewatch.ports import Dialect, FeedConfig, Processor
+from tapewatch.ports import Dialect, FeedConfig, Hot, Processor, Query, Sink
+from tapewatch.runtime.delivery import Pace
 from tapewatch.serve.context import Options
+from tapewatch.stores.parquet import ParquetConfig
 
 
 class Venue(Struct, frozen=True):
@@ -26,7 +28,13 @@ class Plan(Struct, frozen=True, kw_only=True):
     venues: tuple[Venue, ...]
     processors: tuple[Processor[Any], ...]
     data_dir: Path
-    hot_window_hours: float = 24.0
+    hot: Hot
+    query: Query
+    parquet: ParquetConfig = field(default_factory=ParquetConfig)
+    sinks: tuple[Sink, ...] = ()  # beside Parquet, the ledger and the dead letters
+    pace: Pace = field(default_factory=Pace)  # of writing to stores
+    spill_max_bytes: int = 1 << 30  # for each store that is down
+    max_events: int = 65_536  # that may wait for one reader of the bus
     keep_days: dict[str, float] = field(default_factory=dict)  # by kind; absent: for ever
     options: Options = field(default_factory=Options)
     serve: bool = True

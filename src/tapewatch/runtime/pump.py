@@ -105,11 +105,12 @@ class Pump:
                 await self._flush()
 
     async def _flush_by_age(self) -> None:
+        """Write what comes after a pause at once, and collect while that was not long ago."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            await self._outside.sleep(self._pace.max_age_secs)
             await self._flush()
+            await self._outside.sleep(self._pace.max_age_secs)
 
     async def _flush(self) -> None:
         """Bring what is held into the sink or onto the disk. It stays held until it is there."""

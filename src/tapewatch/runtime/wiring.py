@@ -9,6 +9,8 @@ import random
 import time
 from typing import Any
 
+from msgspec import structs
+
 from tapewatch import __version__
 from tapewatch.bus.local import LocalBus
 from tapewatch.feeds.exchange import ExchangeFeed
@@ -31,9 +33,11 @@ from tapewatch.ports import (
     Calls,
     Clock,
     Counters,
+    Hot,
     LinkStatus,
     Outlet,
     Reader,
+    Sink,
     Stage,
     Subscription,
     WhenFull,
@@ -54,8 +58,6 @@ from tapewatch.serve.app import Server
 from tapewatch.serve.context import Context
 from tapewatch.serve.live import Hub
 from tapewatch.stores.dead_letters import DeadLetters
-from tapewatch.stores.duckdb import DuckDb
-from tapewatch.stores.memory import Memory
 from tapewatch.stores.parquet import Parquet
 from tapewatch.stores.sqlite import Sqlite
 from tapewatch.stream.pipeline import Pipeline
@@ -82,7 +84,7 @@ class HotWorker:
         {Trade, Quote, Ticker, BookSnapshot, BookDelta, Candle, Metric, Gap}
     )
 
-    def __init__(self, hot: Memory, reader: Reader) -> None:
+    def __init__(self, hot: Hot, reader: Reader) -> None:
         self.name = "hot"
         self.counters = Counters()
         self._hot = hot
@@ -123,9 +125,9 @@ class App:
         self.processing = Processing()
         self.bus = LocalBus()
         self.pipeline = Pipeline(plan.processors)
-        self.hot = Memory(hot_window_hours=plan.hot_window_hours)
-        self.query = DuckDb(plan.data_dir)
-        self.parquet = Parquet(plan.data_dir, clock=clock, keep_days=plan.keep_days)
+        self.parquet = Parquet(
+            plan.data_dir, clock=clock, config=plan.parquet, keep_days=plan.keep_days
+        )
         self.sqlite = Sqlite(plan.data_dir / "tapewatch.sqlite", clock=clock)
         self.feeds: dict[str, ExchangeFeed] = {}
         self.server: Server | None = None
@@ -135,7 +137,8 @@ class App:
         self._supervisor = Supervisor(
             clock=clock, drain_secs=plan.drain_secs, on_stage_end=self._end_stage
         )
-        self._reader = self.bus.subscribe("processors", self.pipeline.wants, _MUST_SEE)
+        self._must_see = Buffer(plan.max_events, WhenFull.BLOCK)
+        self._reader = self.bus.subscribe("processors", self.pipeline.wants, self._must_see)
         self._checkpoint: Checkpoint | None = None
 
     async def start(self) -> None:
@@ -164,10 +167,7 @@ class App:
 
     async def run(self, stop: asyncio.Event) -> int:
         """Run until `stop`; give the exit code. Everything accepted is written when it returns."""
-        try:
-            return await self._supervisor.run(stop)
-        finally:
-            self.query.close()
+        return await self._supervisor.run(stop)
 
     def _choose(self, found: recovery.Found, catalogue: Catalogue) -> Subscriptions:
         complain = self.plan.complain or _nobody_listens
@@ -214,9 +214,9 @@ class App:
             self.plan.checkpoint_secs,
         )
         self._add(Stage.PROCESS, worker)
-        hot = self.bus.subscribe("hot", HotWorker.wants, _MUST_SEE)
-        self._add(Stage.STORE, HotWorker(self.hot, hot))
-        resync = self.bus.subscribe("resync", ResyncWorker.wants, _MUST_SEE)
+        hot = self.bus.subscribe("hot", HotWorker.wants, self._must_see)
+        self._add(Stage.STORE, HotWorker(self.plan.hot, hot))
+        resync = self.bus.subscribe("resync", ResyncWorker.wants, self._must_see)
         self._add(Stage.STORE, ResyncWorker(self.feeds, resync))
         self._add(Stage.SERVE, self._checkpoint)
 
@@ -231,14 +231,19 @@ class App:
             "ledger": behind.counters,
             "dead_letters": letters.counters,
         }
-        for sink in (behind, letters):
-            reader = self.bus.subscribe(sink.name, sink.wants, _MUST_SEE)
-            self._add(Stage.STORE, Pump(sink, reader, Spill(folder / sink.name), outside))
+        sinks: tuple[Sink, ...] = (behind, letters, *self.plan.sinks)
+        for sink in sinks:
+            reader = self.bus.subscribe(sink.name, sink.wants, self._must_see)
+            spill = Spill(folder / sink.name, max_bytes=self.plan.spill_max_bytes)
+            pace = self.plan.pace
+            if sink in self.plan.sinks:  # one that is away for long must not stop the others
+                pace = structs.replace(pace, when_full=WhenFull.DROP_OLDEST)
+            self._add(Stage.STORE, Pump(sink, reader, spill, outside, pace))
 
     def _add_server(self, catalogue: Catalogue, subscriptions: Subscriptions) -> None:
         context = Context(
-            hot=self.hot,
-            query=self.query,
+            hot=self.plan.hot,
+            query=self.plan.query,
             ledger=self.sqlite,
             catalogue=catalogue,
             control=subscriptions,
@@ -253,7 +258,9 @@ class App:
             demo=self.plan.demo,
             processors=self.plan.processors,
         )
-        reader = self.bus.subscribe("hub", Hub.wants, Buffer(65_536, WhenFull.DROP_OLDEST))
+        reader = self.bus.subscribe(
+            "hub", Hub.wants, Buffer(self.plan.max_events, WhenFull.DROP_OLDEST)
+        )
         self.hub = hub = Hub(reader, context)
         self.server = Server(context, hub, self.plan.options)
         self.server.bind()  # a port that is taken stops the start, before anything runs
@@ -264,7 +271,7 @@ class App:
         return Telemetry(
             Facts(
                 clock=self.clock,
-                hot=self.hot,
+                hot=self.plan.hot,
                 processing=self.processing,
                 counters=self.counters,
                 links=self.links,
@@ -308,9 +315,6 @@ class App:
             await self.bus.close()
             assert self._checkpoint is not None
             self._checkpoint.save()
-
-
-_MUST_SEE = Buffer(65_536, WhenFull.BLOCK)
 
 
 def _nobody_listens(path: str, message: str, hint: str) -> None:

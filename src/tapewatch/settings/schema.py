@@ -50,7 +50,7 @@ class Storage(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     query: Store = "duckdb"
     batch_max_events: Count = 10_000  # what is written to a store at once
     batch_max_bytes: Annotated[int, Meta(ge=1024)] = 8 * 1024 * 1024
-    batch_max_age_secs: Annotated[float, Meta(gt=0, le=60)] = 1.0
+    batch_max_age_secs: Annotated[float, Meta(gt=0, le=60)] = 0.5
     spill_max_bytes: Annotated[int, Meta(ge=1 << 20)] = 1 << 30  # for each store that is down
     sections: Annotated[dict[str, Any], Meta(extra={"sections": "stores", "rest": True})] = field(
         default_factory=dict

@@ -119,12 +119,14 @@ def numbers(first: int, end: int) -> list[str]:
     return [str(number) for number in range(first, end)]
 
 
-async def test_what_is_read_is_written_together_when_it_is_old_enough(case):
-    await case.say(1, 2)
-    await case.say(3)
-    assert case.store.batches == []
+async def test_what_comes_after_a_pause_is_written_at_once_and_the_rest_together(case):
+    await case.say(0)
+    assert case.store.batches == [["0"]]
+    await case.say(1)
+    await case.say(2)
+    assert case.store.batches == [["0"]]
     await case.time.pass_secs(0.6)
-    assert case.store.batches == [["1", "2", "3"]]
+    assert case.store.batches == [["0"], ["1", "2"]]
     assert case.pump.counters.received == case.pump.counters.sent == 3
     assert case.pump.counters.buffered == 0
 
@@ -367,6 +369,8 @@ async def test_what_was_read_is_committed_when_nothing_is_held(case, monkeypatch
 
     monkeypatch.setattr(case.reader, "commit", commit)
     await case.say(1)
-    assert commits == []
-    await case.time.pass_secs(1)
     assert commits == [["1"]]
+    await case.say(2)
+    assert commits == [["1"]]
+    await case.time.pass_secs(1)
+    assert commits == [["1"], ["1", "2"]]
