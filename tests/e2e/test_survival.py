@@ -227,3 +227,14 @@ def test_it_drains_although_nobody_reads_its_words_any_more(tmp_path, exchange):
         process.terminate()
         assert process.wait(timeout=30) == 0
     assert_complete_and_true(tmp_path, exchange)
+
+
+def test_debug_shows_raw_frames_and_every_stored_tick(tmp_path, exchange, start):
+    write_settings(tmp_path, exchange)
+    product = start("run", "--log-level", "debug")
+    until(lambda: btc_trades(product), "trades in the ledger")
+    assert product.stop() == 0
+    frames = [line for line in product.lines if "[DEBUG] tapewatch.wire.life: frame " in line]
+    stored = [line for line in product.lines if ": stored type=trade " in line]
+    assert any('"stream":"btcusdt@aggTrade"' in line for line in frames)
+    assert any(f"inst={INST} " in line for line in stored)

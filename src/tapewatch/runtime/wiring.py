@@ -5,6 +5,7 @@ INGEST                     PROCESS                PROCESS STORE  SERVE
 """
 
 import asyncio
+import logging
 import random
 import time
 from typing import Any
@@ -14,6 +15,7 @@ from msgspec import structs
 from tapewatch import __version__
 from tapewatch.bus.local import LocalBus
 from tapewatch.feeds.exchange import ExchangeFeed
+from tapewatch.model.codec import to_builtins
 from tapewatch.model.errors import ConfigError
 from tapewatch.model.events import (
     Batch,
@@ -64,6 +66,9 @@ from tapewatch.stream.pipeline import Pipeline
 from tapewatch.wire.http import Http
 
 
+log = logging.getLogger("tapewatch.runtime.wiring")
+
+
 class FeedWorker:
     """Runs one feed into the gate."""
 
@@ -91,9 +96,13 @@ class HotWorker:
         self._reader = reader
 
     async def run(self) -> None:
+        aloud = log.isEnabledFor(logging.DEBUG)
         async for batch in self._reader:
             self._hot.update(batch)
             self.counters.received += len(batch)
+            if aloud:
+                for event in batch:
+                    log.debug("stored", extra={"fields": to_builtins(event)})
 
 
 class ResyncWorker:

@@ -15,7 +15,7 @@ import logging
 
 from tapewatch.model.codec import dead_letter
 from tapewatch.model.errors import BadFrame, Disconnected
-from tapewatch.model.events import DeadLetter, Micros
+from tapewatch.model.events import Batch, DeadLetter, Micros
 from tapewatch.ports import (
     Accepted,
     Answer,
@@ -101,9 +101,17 @@ class Life:
         self.state = LinkState.SUBSCRIBING
         self._flow.join(self)
         self._conversation = self._shared.converse(self._route)
-        self._decode = self._conversation.decode
+        aloud = log.isEnabledFor(logging.DEBUG)
+        self._decode = self._decode_aloud if aloud else self._conversation.decode
         self._do(self._conversation.open(self._flow.aside()))
         self._settle()
+
+    def _decode_aloud(self, frame: bytes, recv: Micros, out: Batch) -> Asks:
+        """Show the raw frame: for `--log-level DEBUG`, which costs nothing otherwise."""
+        raw = frame.decode(errors="backslashreplace")
+        log.debug("frame", extra={"fields": {"route": self._route.name, "raw": raw}})
+        assert self._conversation is not None
+        return self._conversation.decode(frame, recv, out)
 
     def received(self, frame: bytes) -> None:
         flow = self._flow
