@@ -37,6 +37,7 @@ from tapewatch.wire.fetcher import Fetcher
 from tapewatch.wire.http import Http
 from tapewatch.wire.limiter import Window
 from tapewatch.wire.outflow import Outflow
+from tapewatch.wire.refusal import FORBIDDEN, forbidden
 from tapewatch.wire.session import Session
 from tapewatch.wire.shared import Shared
 from tapewatch.wire.steady import Steady
@@ -46,6 +47,10 @@ _FLUSH_SECS = 0.5  # of the tape: at least once a second
 _CATALOGUE = "catalogue"
 
 log = logging.getLogger("tapewatch.feeds.exchange")
+
+
+class Forbidden(Unavailable):
+    """451 or 403: only a person can end it."""
 
 
 class ExchangeFeed:
@@ -154,6 +159,9 @@ class ExchangeFeed:
             except Unavailable as failure:
                 delay = backoff.next(failure.retry_after)
                 status.state, status.error = LinkState.BACKOFF, failure.reason
+                if isinstance(failure, Forbidden):
+                    status.state = LinkState.BLOCKED
+                    delay = max(delay, self._config.max_reconnect_delay)
                 status.retry_at = Micros(self._clock() + int(delay * SECOND))
                 status.reconnects += 1
                 self._log(logging.WARNING, "catalogue_failed", reason=failure.reason)
@@ -229,6 +237,10 @@ async def fetch_catalogue(dialect: Dialect, http: Http) -> list[Instrument]:
     for fetch in dialect.catalogue():
         answer = await http.get(fetch.url, fetch.weight)
         where = fetch.url.partition("?")[0]
+        if answer.status in FORBIDDEN:
+            host = where.partition("://")[2].partition("/")[0]
+            setting = f"exchanges.{dialect.name}.rest_url"
+            raise Forbidden(forbidden(host, answer.status, setting))
         if answer.status != 200:
             said = f"HTTP {answer.status} " if answer.status else ""
             text = answer.body[:200].decode(errors="replace")

@@ -5,7 +5,6 @@ INGEST                     PROCESS                PROCESS STORE  SERVE
 """
 
 import asyncio
-import logging
 import random
 import time
 from typing import Any
@@ -15,19 +14,9 @@ from msgspec import structs
 from tapewatch import __version__
 from tapewatch.bus.local import LocalBus
 from tapewatch.feeds.exchange import ExchangeFeed
-from tapewatch.model.codec import to_builtins
 from tapewatch.model.errors import ConfigError
 from tapewatch.model.events import (
     Batch,
-    BookDelta,
-    BookSnapshot,
-    Candle,
-    Event,
-    Gap,
-    Metric,
-    Quote,
-    Ticker,
-    Trade,
 )
 from tapewatch.model.instrument import Catalogue, split_id
 from tapewatch.ports import (
@@ -35,10 +24,7 @@ from tapewatch.ports import (
     Calls,
     Clock,
     Counters,
-    Hot,
     LinkStatus,
-    Outlet,
-    Reader,
     Sink,
     Stage,
     Subscription,
@@ -56,6 +42,7 @@ from tapewatch.runtime.spill import Spill
 from tapewatch.runtime.subscriptions import Subscriptions, merge
 from tapewatch.runtime.supervisor import Supervisor
 from tapewatch.runtime.telemetry import Facts, Processing, Telemetry
+from tapewatch.runtime.workers import FeedWorker, HotWorker, ResyncWorker
 from tapewatch.serve.app import Server
 from tapewatch.serve.context import Context
 from tapewatch.serve.live import Hub
@@ -64,64 +51,6 @@ from tapewatch.stores.parquet import Parquet
 from tapewatch.stores.sqlite import Sqlite
 from tapewatch.stream.pipeline import Pipeline
 from tapewatch.wire.http import Http
-
-
-log = logging.getLogger("tapewatch.runtime.wiring")
-
-
-class FeedWorker:
-    """Runs one feed into the gate."""
-
-    def __init__(self, feed: ExchangeFeed, outlet: Outlet) -> None:
-        self.name = f"feed-{feed.name}"
-        self.counters = feed.counters
-        self.feed = feed
-        self._outlet = outlet
-
-    async def run(self) -> None:
-        await self.feed.run(self._outlet)
-
-
-class HotWorker:
-    """Keeps the hot window up to date."""
-
-    wants: frozenset[type[Event]] = frozenset(
-        {Trade, Quote, Ticker, BookSnapshot, BookDelta, Candle, Metric, Gap}
-    )
-
-    def __init__(self, hot: Hot, reader: Reader) -> None:
-        self.name = "hot"
-        self.counters = Counters()
-        self._hot = hot
-        self._reader = reader
-
-    async def run(self) -> None:
-        aloud = log.isEnabledFor(logging.DEBUG)
-        async for batch in self._reader:
-            self._hot.update(batch)
-            self.counters.received += len(batch)
-            if aloud:
-                for event in batch:
-                    log.debug("stored", extra={"fields": to_builtins(event)})
-
-
-class ResyncWorker:
-    """Asks the feed for a new book when a processor found one impossible."""
-
-    wants: frozenset[type[Event]] = frozenset({Gap})
-
-    def __init__(self, feeds: dict[str, ExchangeFeed], reader: Reader) -> None:
-        self.name = "resync"
-        self.counters = Counters()
-        self._feeds = feeds
-        self._reader = reader
-
-    async def run(self) -> None:
-        async for batch in self._reader:
-            for event in batch:
-                if isinstance(event, Gap) and event.reason.startswith("crossed"):
-                    await self._feeds[split_id(event.inst)[0]].resync(event.inst, event.reason)
-                    self.counters.sent += 1
 
 
 class App:

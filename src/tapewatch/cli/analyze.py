@@ -1,0 +1,53 @@
+"""A report on what is stored of one symbol: price, volume, volatility, and how complete it is."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+_DAY = "-24h"
+
+
+def command(
+    symbol: str | None = None,
+    *,
+    from_: Annotated[str, Parameter(name="--from")] = _DAY,
+    to: str = "now",
+    data_dir: Path = Path("data"),
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Report on what is stored: prices, volume, volatility, and how complete it is.
+
+    Parameters
+    ----------
+    symbol
+        Any spelling; without it the first that is stored.
+    from_
+        Begin: `-24h`, `2026-11-20T14:00Z`, or an epoch number.
+    to
+        End, likewise.
+    data_dir
+        Where the stored files are.
+    json
+        One JSON object, for programs.
+    """
+    import asyncio
+
+    import msgspec
+
+    from tapewatch.model.times import parse_time
+    from tapewatch.runtime.analysis import Report, analyse
+    from tapewatch.runtime.clock import wall_clock
+
+    now = wall_clock()
+    report = asyncio.run(analyse(data_dir, symbol, parse_time(from_, now), parse_time(to, now)))
+    if report is None:
+        print("nothing is stored there yet: `tapewatch run` collects", file=sys.stderr)
+        return 1
+    assert isinstance(report, Report)
+    if json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        print("\n".join(report.lines()))
+    return 0
