@@ -1,0 +1,39 @@
+# What CI runs is `make check`. Everything uses .venv, which `python3 run.py --install` makes.
+BIN := .venv/bin
+SOURCES := src tests benchmarks tools run.py
+
+.PHONY: setup fmt lint types imports sizes test golden bench check lock
+
+setup:            ## make .venv with what development needs
+	python3 run.py test --version
+
+fmt:              ## format
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+lint:             ## formatting and ruff, all rules
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+types:            ## mypy --strict
+	$(BIN)/mypy
+
+imports:          ## the layers, and the purity of the core
+	$(BIN)/lint-imports
+
+sizes:            ## the largest files and functions; over budget fails
+	$(BIN)/python tools/sizes.py
+
+test:             ## everything
+	python3 run.py test
+
+golden:           ## recorded frames through the decoders
+	$(BIN)/pytest tests/golden
+
+bench:            ## the table of the README
+	$(BIN)/python -m benchmarks
+
+check: lint types imports sizes test
+
+lock:             ## the pinned requirements anew, from pyproject.toml (needs uv)
+	sh tools/lock.sh
