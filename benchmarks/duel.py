@@ -98,6 +98,9 @@ def row(
     rates = outcome.rates.get(name)
     if rates:
         failures.append(f"{max(rates):,.0f} messages/s at best by the clock")
+    dropped = outcome.readings.get(name, {}).get("dropped", 0)
+    if dropped:
+        failures.append(f"{dropped:,} events did not reach the live hub, whose buffer was full")
     return Row(
         title,
         ours=outcome.figure(name),

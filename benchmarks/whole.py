@@ -26,6 +26,7 @@ _REST_SECS = 1.5  # so long with next to no work means that the work is done
 _REST_SHARE = 0.1  # of a core: timers and heartbeats
 _LIMIT_SECS = 240.0
 _COUNTED = re.compile(r'events_processed_total\{source="binance",type="(\w+)"\} ([\d.e+]+)')
+_DROPPED = re.compile(r'tapewatch_events_dropped_total\{reason="buffer full"[^}]*\} ([\d.e+]+)')
 _ONE_A_FRAME = ("trade", "quote", "book_delta", "candle")
 
 
@@ -47,7 +48,7 @@ def whole(port: int, case: str, symbols: int, count: int) -> dict[str, Any]:
                 pin(audience.pid, cores()[0])
                 reading = _flood(child, port)
             told = _told(_counted(url)) - before
-            return {**reading, "messages": told, "asked": count}
+            return {**reading, "messages": told, "asked": count, "dropped": _dropped(url)}
 
 
 def processor_secs(pid: int) -> float:
@@ -96,6 +97,12 @@ def _counted(url: str) -> dict[str, int]:
     with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     return {kind: int(float(value)) for kind, value in _COUNTED.findall(text)}
+
+
+def _dropped(url: str) -> int:
+    """Events that no worker saw because a buffer was full: work that was not done."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+        return sum(int(float(value)) for value in _DROPPED.findall(answer.read().decode()))
 
 
 def _told(counted: dict[str, int]) -> int:

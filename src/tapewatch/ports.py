@@ -134,7 +134,12 @@ class Conversation(Protocol):
         ...
 
     def decode(self, frame: bytes, recv: Micros, out: Batch) -> Asks:
-        """Read one frame. Raises anything on a bad one: the caller makes the dead letter."""
+        """Read one frame. Raises anything on a bad one: the caller makes the dead letter.
+
+        The levels of a BookDelta must be proven possible here, all of them (price above 0, size
+        not below 0, both finite): let msgspec do it with `Meta(gt=0, lt=1e300)`. The gate behind
+        looks at both ends of a side only.
+        """
         ...
 
     def answer(self, fetch: Fetch, answer: Answer, recv: Micros, out: Batch) -> Asks:
@@ -390,16 +395,18 @@ class Query(Protocol):
         """Run one read-only statement over everything stored: column names and rows."""
         ...
 
+    def close(self) -> None:
+        """Let go of threads, files, processes."""
+        ...
+
 
 class Latest(Struct):
-    """The newest of each thing about one instrument."""
+    """The newest of each thing about one instrument, but for its book: see `Hot.book`."""
 
     inst: InstrumentId
     trade: Trade | None = None
     quote: Quote | None = None
     ticker: Ticker | None = None
-    book: BookSnapshot | None = None  # only while it is proven in step
-    book_gap: str = ""  # why there is no book now
     candles: dict[str, Candle] = field(default_factory=dict)  # by interval, open or closed
     metrics: dict[str, float] = field(default_factory=dict)  # "name window"
     updated: Micros = Micros(0)
@@ -419,6 +426,14 @@ class Hot(Protocol):
     def get_latest(self, inst: InstrumentId) -> Latest | None: ...
 
     def get_all(self) -> dict[InstrumentId, Latest]: ...
+
+    def book(self, inst: InstrumentId, levels: int) -> BookSnapshot | None:
+        """Give the best `levels` of each side, only while the book is proven in step."""
+        ...
+
+    def book_gap(self, inst: InstrumentId) -> str:
+        """Say why there is no book now; empty if there is one, or if nobody spoke of one."""
+        ...
 
 
 class Ledger(Protocol):

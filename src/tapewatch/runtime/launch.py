@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from msgspec import structs
 from tapewatch.model.errors import ConfigError
 from tapewatch.ports import FeedConfig, Hot, Processor, Sink
 from tapewatch.runtime import plugins
+from tapewatch.runtime.aside import Aside
 from tapewatch.runtime.clock import wall_clock
 from tapewatch.runtime.delivery import Pace
 from tapewatch.runtime.plan import Plan, Venue
@@ -54,14 +56,15 @@ def load(
 def plan_of(loaded: loader.Loaded, *, serve: bool = True, demo: bool = False) -> Plan:
     """Build dialects and processors; the plug-ins' own objections become ConfigError."""
     settings = loaded.settings
+    folder = Path(settings.storage.data_dir)
     return Plan(
         venues=venues_of(settings),
         processors=processors_of(settings.detectors),
-        data_dir=_folder(settings.storage),
+        data_dir=folder,
         hot=_hot(settings.storage),
-        query=_store(settings.storage, settings.storage.query, data_dir=_folder(settings.storage)),
+        query=Aside(partial(_store, settings.storage, settings.storage.query, data_dir=folder)),
         parquet=_section(settings.storage, "parquet"),
-        sinks=_sinks(settings.storage),
+        sinks=_sinks(settings.storage, folder),
         pace=Pace(
             max_events=settings.storage.batch_max_events,
             max_bytes=settings.storage.batch_max_bytes,
@@ -94,10 +97,6 @@ def processors_of(sections: Mapping[str, Any]) -> tuple[Processor[Any], ...]:
     )
 
 
-def _folder(storage: Storage) -> Path:
-    return Path(storage.data_dir)
-
-
 def _section(storage: Storage, name: str) -> Any:
     """What `storage: NAME:` says, or the plug-in's defaults."""
     return storage.sections.get(name) or plugins.load("stores", name).config()
@@ -117,7 +116,7 @@ def _hot(storage: Storage) -> Hot:
     return hot
 
 
-def _sinks(storage: Storage) -> tuple[Sink, ...]:
+def _sinks(storage: Storage, folder: Path) -> tuple[Sink, ...]:
     """The stores beside Parquet. Each is built as `build(name, section, data_dir=, clock=)`."""
     if "parquet" not in storage.sinks:
         raise ConfigError(
@@ -125,7 +124,7 @@ def _sinks(storage: Storage) -> tuple[Sink, ...]:
         )
     built = plugins.names("stores")
     return tuple(
-        _store(storage, name, data_dir=_folder(storage), clock=wall_clock)
+        _store(storage, name, data_dir=folder, clock=wall_clock)
         for name in storage.sinks
         if name != "parquet" and name in built  # what is only planned was told
     )

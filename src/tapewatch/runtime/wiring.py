@@ -105,7 +105,10 @@ class App:
 
     async def run(self, stop: asyncio.Event) -> int:
         """Run until `stop`; give the exit code. Everything accepted is written when it returns."""
-        return await self._supervisor.run(stop)
+        try:
+            return await self._supervisor.run(stop)
+        finally:
+            self.plan.query.close()
 
     def _choose(self, found: recovery.Found, catalogue: Catalogue) -> Subscriptions:
         complain = self.plan.complain or _nobody_listens
