@@ -2,7 +2,7 @@
 BIN := .venv/bin
 SOURCES := src tests benchmarks tools run.py
 
-.PHONY: setup fmt lint types imports sizes test golden bench check lock
+.PHONY: setup fmt lint types imports sizes test golden golden-update bench check lock
 
 setup:            ## make .venv with what development needs
 	python3 run.py test --version
@@ -27,7 +27,10 @@ sizes:            ## the largest files and functions; over budget fails
 test:             ## everything
 	python3 run.py test
 
-golden:           ## recorded frames through the decoders
+golden-update:    ## the events of the golden tapes anew; read the difference
+	$(BIN)/python tools/golden.py update
+
+golden:           ## recorded frames and golden tapes through the decoders
 	$(BIN)/pytest tests/golden
 
 bench:            ## the table of the README
