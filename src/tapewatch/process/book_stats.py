@@ -4,7 +4,9 @@
                          |----crossed----------------> VOID, says Gap once
 
 A Gap from here asks the runtime to build that book anew: the venue proves that no change is
-missing, this finds what is wrong all the same. Where depth reaches beyond what the snapshot
+missing, this finds what is wrong all the same. A snapshot is looked at when it comes, changes once
+a second of event time, when the book is read for its numbers: what crossed and is over by then has
+left nothing in the book, and is not told. Where depth reaches beyond what the snapshot
 covered, levels that never changed since may be missing, and the number is PARTIAL.
 
 Numbers are told at most once a second of event time. Sizes are worth price times size (quote
@@ -50,6 +52,8 @@ class BookStatsState(Struct):
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
         kind = type(event)
+        if kind is BookDelta:  # the most frequent by far in work
+            return self._take(event)
         if kind is Quote:
             # A clock that went back by more than a minute is followed, not waited for.
             if self.quote_edge - MINUTE < event.ts < self.quote_edge:
@@ -71,13 +75,14 @@ class BookStatsState(Struct):
     def _take(self, event: BookSnapshot | BookDelta) -> list[AnyEvent] | tuple[()]:
         book = self.book
         book.apply(event)
-        if not book.live:
+        is_told = self.book_edge - MINUTE < event.ts < self.book_edge
+        if not book.live or (is_told and type(event) is BookDelta):
             return ()
         if book.crossed:
             reason = f"crossed book: bid {book.best_bid}, ask {book.best_ask}"
             book.void()
             return [Gap(event.ts, event.recv, self.inst, "depth", reason)]
-        if self.book_edge - MINUTE < event.ts < self.book_edge:
+        if is_told:
             return ()
         self.book_edge = _second_after(event.ts)
         return self._tell_book(event)

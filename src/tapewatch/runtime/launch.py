@@ -20,6 +20,7 @@ from tapewatch.model.errors import ConfigError
 from tapewatch.ports import FeedConfig, Hot, Processor, Sink
 from tapewatch.runtime import plugins
 from tapewatch.runtime.aside import Aside
+from tapewatch.runtime.bookless import Bookless
 from tapewatch.runtime.clock import wall_clock
 from tapewatch.runtime.delivery import Pace
 from tapewatch.runtime.plan import Plan, Venue
@@ -113,7 +114,7 @@ def _hot(storage: Storage) -> Hot:
     if "hot_window_hours" in config.__struct_fields__:
         config = structs.replace(config, hot_window_hours=storage.hot_window_hours)
     hot: Hot = plugins.load("stores", name).build(name, config)
-    return hot
+    return hot if hasattr(hot, "book") else Bookless(hot)
 
 
 def _sinks(storage: Storage, folder: Path) -> tuple[Sink, ...]:

@@ -22,7 +22,7 @@ class Encoder:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._openings: dict[str, dict[InstrumentId | None, bytes]] = {}
-        self._state = {PRICE: self._price, BOOK: self._book, "ticker": self._ticker}
+        self._state = {PRICE: self._price, "ticker": self._ticker}
 
     def events(self, kind: str, events: Iterable[AnyEvent]) -> list[Message]:
         """Encode each: `{"type":..,"data":{"symbol":..,"exchange":..,` and the event's own fields."""
@@ -46,17 +46,16 @@ class Encoder:
         deltas go on coming while it is built anew.
         """
         messages = []
-        seen: dict[InstrumentId, Latest | None] = {}  # one look, one book put together for all
+        seen: dict[InstrumentId, Latest | None] = {}  # one look for all
         for kind, inst in keys:
-            encode = self._state.get(kind)
-            if encode is None:
-                continue
-            if inst not in seen:
-                seen[inst] = self._context.hot.get_latest(inst)
-            latest = seen[inst]
-            if latest is None or (kind == BOOK and not _is_news(latest, void)):
-                continue
-            payload = encode(latest)
+            payload = None
+            if kind == BOOK:
+                payload = self._book(inst, void)
+            elif (encode := self._state.get(kind)) is not None:
+                if inst not in seen:
+                    seen[inst] = self._context.hot.get_latest(inst)
+                latest = seen[inst]
+                payload = None if latest is None else encode(latest)
             if payload is not None:
                 messages.append(Message(kind, inst, frame(payload)))
         return messages
@@ -79,26 +78,27 @@ class Encoder:
         opening = self._opening("ticker", latest.inst)
         return opening + encode_json(latest.ticker)[1:] + b"}"
 
-    def _book(self, latest: Latest) -> bytes | None:
+    def _book(self, inst: InstrumentId, void: set[InstrumentId] | None) -> bytes | None:
         """Give the proven top of the book, or say that there is none and why."""
-        symbol = self._context.native(latest.inst)
-        if latest.book is not None:
-            book = views.book(latest.book, symbol, BOOK_LEVELS)
-        elif latest.book_gap:
-            book = views.no_book(latest, symbol, self._context.clock())
+        context = self._context
+        found = context.hot.book(inst, BOOK_LEVELS)
+        if found is not None:
+            if void:
+                void.discard(inst)
+            book = views.book(found, context.native(inst))
         else:
-            return None
+            reason = context.hot.book_gap(inst)
+            if not reason or not _is_news(inst, void):
+                return None
+            book = views.no_book(inst, context.native(inst), context.clock(), reason)
         return b'{"type":"orderbook","data":%b}' % encode_json(book)
 
 
-def _is_news(latest: Latest, void: set[InstrumentId] | None) -> bool:
+def _is_news(inst: InstrumentId, void: set[InstrumentId] | None) -> bool:
     if void is None:
         return True
-    if latest.book is not None:
-        void.discard(latest.inst)
-        return True
-    is_new = latest.inst not in void
-    void.add(latest.inst)
+    is_new = inst not in void
+    void.add(inst)
     return is_new
 
 

@@ -5,6 +5,8 @@ Which address leads to which is in `operations`. The paths and fields of S2 and 
 were.
 """
 
+from itertools import islice
+
 from tapewatch.model.errors import NotFound, Unavailable
 from tapewatch.model.events import Micros
 from tapewatch.model.instrument import split_id
@@ -88,7 +90,7 @@ async def get_symbols(context: Context, ask: Ask) -> views.Symbols:
                 inst=inst,
                 streams=channels.get(inst, []),
                 price=None if latest is None else latest.price,
-                has_book=latest is not None and latest.book is not None,
+                has_book=context.hot.book(inst, 1) is not None,
                 updated=iso(latest.updated) if latest is not None and latest.updated else None,
             )
         )
@@ -206,17 +208,18 @@ async def get_book(context: Context, ask: Ask) -> views.Book:
     depth = ask.whole("depth", 20, 1, 5_000)
     ask.done()
     instrument = context.instrument(ask.path["symbol"])
-    latest = context.hot.get_latest(instrument.id)
-    if latest is not None and latest.book is not None:
-        return views.book(latest.book, context.native(instrument.id), depth)
-    if latest is not None and latest.book_gap:
+    hot = context.hot
+    found = hot.book(instrument.id, depth)
+    if found is not None:
+        return views.book(found, context.native(instrument.id))
+    reason = hot.book_gap(instrument.id)
+    if reason:
         raise Unavailable(
-            f"the book of {instrument.id} is not in step with the venue now: {latest.book_gap}"
+            f"the book of {instrument.id} is not in step with the venue now: {reason}"
         )
+    others = (inst for inst in hot.get_all() if hot.book(inst, 1) is not None)
     raise NotFound(
-        "order book (subscribe to it with ?streams=depth)",
-        instrument.id,
-        tuple(i for i, known in context.hot.get_all().items() if known.book is not None)[:3],
+        "order book (subscribe to it with ?streams=depth)", instrument.id, tuple(islice(others, 3))
     )
 
 

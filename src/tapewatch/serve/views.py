@@ -12,7 +12,15 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from tapewatch.model.events import BookSnapshot, Candle, Coverage, Holding, Level, Micros
+from tapewatch.model.events import (
+    BookSnapshot,
+    Candle,
+    Coverage,
+    Holding,
+    InstrumentId,
+    Level,
+    Micros,
+)
 from tapewatch.model.times import iso
 from tapewatch.ports import Latest
 
@@ -263,7 +271,7 @@ def bar(candle: Candle, symbol: str) -> Bar:
     )
 
 
-def book(snapshot: BookSnapshot, symbol: str, depth: int) -> Book:
+def book(snapshot: BookSnapshot, symbol: str) -> Book:
     return Book(
         symbol=symbol,
         inst=snapshot.inst,
@@ -271,22 +279,22 @@ def book(snapshot: BookSnapshot, symbol: str, depth: int) -> Book:
         ts=snapshot.ts,
         seq=snapshot.seq,
         proven=True,
-        bids=list(snapshot.bids[:depth]),
-        asks=list(snapshot.asks[:depth]),
+        bids=list(snapshot.bids),
+        asks=list(snapshot.asks),
     )
 
 
-def no_book(latest: Latest, symbol: str, now: Micros) -> Book:
+def no_book(inst: InstrumentId, symbol: str, now: Micros, reason: str) -> Book:
     return Book(
         symbol=symbol,
-        inst=latest.inst,
+        inst=inst,
         timestamp=iso(now),
         ts=now,
         seq=0,
         proven=False,
         bids=[],
         asks=[],
-        reason=latest.book_gap or "not in step with the venue",
+        reason=reason,
     )
 
 

@@ -1,11 +1,11 @@
 """The hot window: the newest of everything, and a day of one-minute candles, in RAM.
 
-A trade costs a look-up and an assignment; what a reader sees is put together when it asks. A book
-is shown only while it is proven: after a `Gap` of its channel, or while it is crossed, there is
-none and `book_gap` says why. It keeps nothing on disk and knows no clock: old is what is older
-than newer.
+A trade costs a look-up and an assignment, a change of a book a merge of dicts; what a reader sees
+is put together when it asks. A book is shown only while it is proven: after a `Gap` of its
+channel, or while it is crossed, there is none and `book_gap` says why. It keeps nothing on disk
+and knows no clock: old is what is older than newer.
 
-It is also the example of a backend of one's own: a file with `update`, `get_latest`, `get_all`.
+It is also the example of a backend of one's own: a file with the methods of `ports.Hot`.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,6 +32,8 @@ from tapewatch.ports import Latest, Plugin
 from tapewatch.stores._window import INTERVAL, Window
 from tapewatch.stream.book import Book, is_book_channel
 
+_CROSSED = "crossed: somebody bids as much as somebody asks"
+
 
 class MemoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Section `storage:` with `backend: memory`."""
@@ -49,7 +51,7 @@ class _Cell:
         self.trade: Trade | None = None
         self.quote: Quote | None = None
         self.ticker: Ticker | None = None
-        self.book: Book | None = None
+        self.book = Book()
         self.gap = ""
         self.candles: dict[str, Candle] = {}
         self.metrics: dict[str, Metric] = {}
@@ -69,15 +71,14 @@ class Memory:
         self._cells: dict[InstrumentId, _Cell] = {}
         self._rare: dict[type[Any], Callable[[_Cell, Any], None]] = {
             Ticker: _ticker,
-            BookSnapshot: _book,
-            BookDelta: _book,
+            BookSnapshot: _snapshot,
             Candle: self._candle,
             Metric: _metric,
             Gap: _gap,
         }
 
     def update(self, events: Sequence[AnyEvent]) -> None:
-        """Take a batch. The two most frequent types are dealt with in place."""
+        """Take a batch. The three most frequent types are dealt with in place."""
         cells, rare = self._cells, self._rare
         for event in events:
             if type(event) is Trade:
@@ -87,6 +88,9 @@ class Memory:
             elif type(event) is Quote:
                 cell = cells.get(event.inst) or self._new(event.inst)
                 cell.quote = event
+            elif type(event) is BookDelta:
+                cell = cells.get(event.inst) or self._new(event.inst)
+                cell.book.apply(event)
             elif (take := rare.get(type(event))) is not None:
                 seldom: Any = event  # one that has `inst`: all in the table do
                 take(cells.get(seldom.inst) or self._new(seldom.inst), seldom)
@@ -97,6 +101,20 @@ class Memory:
 
     def get_all(self) -> dict[InstrumentId, Latest]:
         return {inst: self._latest(inst, cell) for inst, cell in self._cells.items()}
+
+    def book(self, inst: InstrumentId, levels: int) -> BookSnapshot | None:
+        cell = self._cells.get(inst)
+        if cell is None or not cell.book.live or cell.book.crossed:
+            return None
+        book = cell.book
+        bids, asks = book.top(min(levels, self._levels))
+        return BookSnapshot(book.ts, book.ts, inst, book.seq, tuple(bids), tuple(asks))
+
+    def book_gap(self, inst: InstrumentId) -> str:
+        cell = self._cells.get(inst)
+        if cell is None:
+            return ""
+        return _CROSSED if cell.book.live and cell.book.crossed else cell.gap
 
     def candles(self, inst: InstrumentId, since: Micros, until: Micros) -> list[Candle]:
         """Give the closed one-minute candles of the hot window, ascending, half-open."""
@@ -110,28 +128,17 @@ class Memory:
         return cell
 
     def _latest(self, inst: InstrumentId, cell: _Cell) -> Latest:
-        book, gap = self._shown(inst, cell)
-        newest = (cell.trade, cell.quote, cell.ticker, book, *cell.candles.values())
+        newest = (cell.trade, cell.quote, cell.ticker, *cell.candles.values())
+        recv = max((event.recv for event in newest if event is not None), default=Micros(0))
         return Latest(
             inst=inst,
             trade=cell.trade,
             quote=cell.quote,
             ticker=cell.ticker,
-            book=book,
-            book_gap=gap,
             candles=dict(cell.candles),
             metrics={name: metric.value for name, metric in cell.metrics.items()},
-            updated=max((event.recv for event in newest if event is not None), default=Micros(0)),
+            updated=max(recv, cell.book.ts) if cell.book.live else recv,
         )
-
-    def _shown(self, inst: InstrumentId, cell: _Cell) -> tuple[BookSnapshot | None, str]:
-        book = cell.book
-        if book is None or not book.live:
-            return None, cell.gap
-        if book.crossed:
-            return None, "crossed: somebody bids as much as somebody asks"
-        bids, asks = book.top(self._levels)
-        return BookSnapshot(book.ts, book.ts, inst, book.seq, tuple(bids), tuple(asks)), ""
 
     def _candle(self, cell: _Cell, candle: Candle) -> None:
         """Ours goes before the venue's of the same time; a reissue of an old one is no news."""
@@ -159,18 +166,14 @@ def _metric(cell: _Cell, metric: Metric) -> None:
     cell.metrics[f"{metric.name} {metric.window}"] = metric
 
 
-def _book(cell: _Cell, event: BookSnapshot | BookDelta) -> None:
-    if cell.book is None:
-        cell.book = Book()
-    cell.book.apply(event)
-    if type(event) is BookSnapshot:
-        cell.gap = ""
+def _snapshot(cell: _Cell, snapshot: BookSnapshot) -> None:
+    cell.book.apply(snapshot)
+    cell.gap = ""
 
 
 def _gap(cell: _Cell, gap: Gap) -> None:
     if is_book_channel(gap.channel):
-        if cell.book is not None:
-            cell.book.void()
+        cell.book.void()
         cell.gap = gap.reason
 
 

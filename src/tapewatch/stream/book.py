@@ -3,24 +3,35 @@
 It trusts its input: that changes are in step is proven by the venue's BookSync before they get
 here. It does not repair, and it does not decide what to do about a crossed book; it says so.
 
-Each side is a dict of all levels and a short sorted list of the best ones. Measured on recorded
-Binance BTC/USDT changes (46 levels each, four fifths of them new or gone) in us a change: a whole
-sorted key list 12.2, two parallel sorted lists 21, this 9.6. A dict that is sorted on each reading
-costs 4.5, but then 100 us a reading, and readers come ten times a second. Most changes are far
-from the top and then touch only the dict.
+    change --> pending (the changes as they came)
+                  | somebody reads, or too many wait
+                  v
+               sizes (by price)  --new prices-->  prices (sorted)
+
+A book changes far more often than it is read. So a change is one `append`, and the levels are
+worked on when somebody reads, all that wait of one book in a row: a dict that was not touched for
+a while costs three times as much as one that is in the processor's cache. Levels that are gone
+stay with size zero until they are as many as the others, because deleting and inserting costs more
+than skipping. Reading more or less often gives the same levels.
 
 What a snapshot did not reach is unknown until it changes: `known` says how far the book is whole.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
+from itertools import islice
 from math import inf
+from operator import mul
 
 from msgspec import Struct, field
 
 from tapewatch.model.events import BookDelta, BookSnapshot, Level, Micros
 
-NEAR = 64  # the sorted part of a side holds between this many levels and four times as many
 MAX_LEVELS = 10_000  # a side; a venue's book can grow for ever far from the price
+MAX_PENDING = 1_000  # changed levels of a side that wait; 2 s of the busiest markets
+
+_ROOM = 128  # levels that may always be gone before they are looked for
+_FEW = 32  # up to so many new prices are put in their places one by one
 
 _CHANNELS = ("depth", "books", "orderbook", "level2")
 
@@ -31,69 +42,102 @@ def is_book_channel(channel: str) -> bool:
 
 
 class Half(Struct, array_like=True):
-    """One side. A key is the price for bids and minus the price for asks: the best is the largest.
+    """One side. The key of a price is itself for bids and its negative for asks: best is largest.
 
-    `near` holds exactly the keys that are not below `edge`, ascending.
+    When nothing is pending, `prices` holds the prices of `sizes`, ascending.
     """
 
     sign: float
-    sizes: dict[float, float] = field(default_factory=dict)
-    near: list[float] = field(default_factory=list)
-    edge: float = -inf
+    sizes: dict[float, float] = field(default_factory=dict)  # zero: gone
+    prices: list[float] = field(default_factory=list)
+    pending: list[tuple[Level, ...]] = field(default_factory=list)
+    waiting: int = 0  # levels in `pending`
+    room: int = _ROOM  # with more levels than this we look for those that are gone
     known: float = inf  # every level at or above this key is in hand
     trimmed: int = 0  # levels that were let go because there were too many
 
     def load(self, levels: tuple[Level, ...]) -> None:
         """Replace everything. `levels` are best first."""
-        sign = self.sign
-        self.sizes = {price * sign: size for price, size in levels if size}
-        self.known = min(self.sizes, default=inf)
-        self._refill()
+        self.sizes = dict(levels)
+        self.pending = []
+        self.waiting = 0
+        self._clean()
+        self.known = self._worst() if self.prices else inf
 
     def change(self, levels: tuple[Level, ...]) -> None:
-        sign, sizes, near, edge = self.sign, self.sizes, self.near, self.edge
-        for price, size in levels:
-            key = price * sign
-            if size:
-                if key >= edge and key not in sizes:
-                    insort(near, key)
-                sizes[key] = size
-            elif sizes.pop(key, 0.0) and key >= edge:
-                del near[bisect_left(near, key)]
-        few = len(near) < NEAR and edge != -inf
-        if few or len(near) > 4 * NEAR or len(sizes) > MAX_LEVELS:
-            self._refill()
+        if not levels:
+            return
+        self.pending.append(levels)
+        self.waiting += len(levels)
+        if self.waiting > MAX_PENDING:
+            self.settle()
+
+    def settle(self) -> None:
+        """Bring what is pending into `sizes` and `prices`."""
+        if not self.pending:
+            return
+        sizes, prices = self.sizes, self.prices
+        before = len(sizes)
+        for levels in self.pending:
+            sizes.update(levels)
+        self.pending = []
+        self.waiting = 0
+        count = len(sizes) - before
+        if len(sizes) > self.room:
+            self._clean()
+        elif count > _FEW:
+            prices.extend(islice(reversed(sizes), count))  # a dict has its new keys at its end
+            prices.sort()
+        else:
+            for price in islice(reversed(sizes), count):
+                insort(prices, price)
 
     def top(self, count: int) -> list[Level]:
-        keys = self.near
-        if count > len(keys) and self.edge != -inf:
-            keys = sorted(self.sizes)
-        sign, sizes = self.sign, self.sizes
-        return [(key * sign, sizes[key]) for key in keys[: -count - 1 : -1]]
+        self.settle()
+        sizes = self.sizes
+        found = ((price, size) for price in self._best_first() if (size := sizes[price]))
+        return list(islice(found, count))
 
     def best(self) -> float | None:
-        return self.near[-1] * self.sign if self.near else None
+        self.settle()
+        sizes = self.sizes
+        return next((price for price in self._best_first() if sizes[price]), None)
 
     def within(self, key: float) -> float:
         """Sum of price times size of all levels whose key is not below `key`."""
-        sizes = self.sizes
-        if key >= self.edge:
-            near = self.near
-            worth = sum([k * sizes[k] for k in near[bisect_left(near, key) :]])
+        self.settle()
+        sizes, prices = self.sizes, self.prices
+        if self.sign > 0:
+            reached = prices[bisect_left(prices, key) :]
         else:
-            worth = sum([k * size for k, size in sizes.items() if k >= key])
-        return worth * self.sign
+            reached = prices[: bisect_right(prices, -key)]
+        is_all = len(reached) == len(prices)  # then no look-ups are needed
+        amounts = sizes.values() if is_all else map(sizes.__getitem__, reached)
+        worth: float = sum(map(mul, sizes if is_all else reached, amounts), 0.0)
+        return worth
 
-    def _refill(self) -> None:
-        keys = sorted(self.sizes)
-        if len(keys) > MAX_LEVELS:
-            keep = MAX_LEVELS - MAX_LEVELS // 10  # some room, so that not every change trims again
-            self.trimmed += len(keys) - keep
-            keys = keys[-keep:]
-            self.sizes = {key: self.sizes[key] for key in keys}
-            self.known = max(self.known, keys[0])
-        self.edge = keys[-2 * NEAR] if len(keys) > 2 * NEAR else -inf
-        self.near = keys[-2 * NEAR :]
+    def _clean(self) -> None:
+        """Let go what is gone, and if there are too many levels the worst of them."""
+        sizes = self.sizes
+        for price in [price for price, size in sizes.items() if not size]:
+            del sizes[price]
+        self.prices = sorted(sizes)
+        if len(sizes) > MAX_LEVELS:
+            self._trim()
+        self.room = min(2 * len(sizes) + _ROOM, MAX_LEVELS)
+
+    def _trim(self) -> None:
+        keep = MAX_LEVELS - MAX_LEVELS // 10  # some room, so that not every change trims again
+        self.trimmed += len(self.prices) - keep
+        self.prices = self.prices[-keep:] if self.sign > 0 else self.prices[:keep]
+        self.sizes = {price: self.sizes[price] for price in self.prices}
+        self.known = max(self.known, self._worst())
+
+    def _worst(self) -> float:
+        return self.prices[0] if self.sign > 0 else -self.prices[-1]
+
+    def _best_first(self) -> Iterator[float]:
+        return reversed(self.prices) if self.sign > 0 else iter(self.prices)
 
 
 class Book(Struct, array_like=True):
@@ -140,18 +184,20 @@ class Book(Struct, array_like=True):
     @property
     def crossed(self) -> bool:
         """Say whether somebody bids as much as somebody asks: then the book is not true."""
-        bids, asks = self.bids.near, self.asks.near
-        return bool(bids and asks) and bids[-1] >= -asks[-1]
+        bid, ask = self.bids.best(), self.asks.best()
+        return bid is not None and ask is not None and bid >= ask
 
     @property
     def known(self) -> tuple[float, float]:
         """Lowest bid and highest ask up to which no level can be missing."""
+        self.bids.settle()
+        self.asks.settle()
         return self.bids.known, -self.asks.known
 
     @property
     def astray(self) -> bool:
         """Say whether a best price has left the range that the snapshot covered."""
-        bids, asks = self.bids, self.asks
-        return bool(bids.sizes and asks.sizes) and (
-            bids.near[-1] < bids.known or asks.near[-1] < asks.known
+        bid, ask = self.bids.best(), self.asks.best()
+        return (bid is not None and ask is not None) and (
+            bid < self.bids.known or -ask < self.asks.known
         )

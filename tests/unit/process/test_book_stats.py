@@ -92,6 +92,17 @@ def test_a_crossed_snapshot_is_told_too():
     assert type(said) is Gap
 
 
+def test_a_crossing_is_told_at_the_first_change_of_the_next_second():
+    events = [snapshot(), delta(0.2, CROSSING), delta(0.9), delta(1.3)]
+    gaps = [e for e in derived(*events) if type(e) is Gap]
+    assert [(e.channel, e.ts) for e in gaps] == [("depth", at(1.3))]
+
+
+def test_a_crossed_snapshot_is_told_at_once_within_a_second_too():
+    gaps = [e for e in derived(snapshot(), snapshot(0.2, bids=CROSSING)) if type(e) is Gap]
+    assert [e.ts for e in gaps] == [at(0.2)]
+
+
 def test_a_price_beyond_what_the_snapshot_covered_is_partial_and_no_gap():
     gone = delta(1, [(999.9, 0.0), (990.0, 0.0), (980.0, 1.0)])
     said = [event for event in derived(snapshot(), gone) if event.ts == at(1)]

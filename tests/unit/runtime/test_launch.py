@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tapewatch.model.errors import ConfigError
-from tapewatch.ports import Plugin
+from tapewatch.ports import Latest, Plugin
 from tapewatch.runtime import launch, plugins
 from tapewatch.runtime.wiring import App
 from tapewatch.stores.memory import Memory, MemoryConfig
@@ -38,8 +38,15 @@ def test_what_the_settings_say_reaches_the_plan(tmp_path):
 
 
 def test_a_backend_of_ones_own_is_used_when_it_is_named(tmp_path, monkeypatch):
-    class Mine(Memory):
-        pass
+    class Mine:
+        def update(self, events) -> None:
+            pass
+
+        def get_latest(self, inst) -> Latest:
+            return Latest(inst)
+
+        def get_all(self) -> dict:
+            return {}
 
     real_names, real_load = plugins.names, plugins.load
     own = Plugin(config=MemoryConfig, build=lambda name, config: Mine())
@@ -49,7 +56,10 @@ def test_a_backend_of_ones_own_is_used_when_it_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(
         plugins, "load", lambda kind, name: own if name == "mine" else real_load(kind, name)
     )
-    assert isinstance(plan(tmp_path, {"backend": "mine"}).hot, Mine)
+    hot = plan(tmp_path, {"backend": "mine"}).hot
+    assert hot.get_latest("v:A/B") == Latest("v:A/B")
+    assert hot.book("v:A/B", 10) is None
+    assert hot.book_gap("v:A/B") == "the backend Mine keeps no books"
 
 
 def test_a_backend_that_is_to_come_is_memory_for_now(tmp_path):

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tapewatch.model.events import BookDelta, BookSnapshot
 from tapewatch.stream import book as module
-from tapewatch.stream.book import NEAR, Book, is_book_channel
+from tapewatch.stream.book import _ROOM as ROOM
+from tapewatch.stream.book import MAX_PENDING, Book, is_book_channel
 from tests.streams import INSTS, at
 
 
@@ -124,7 +125,34 @@ def test_a_side_that_only_grows_stays_bounded(monkeypatch):
     book.apply(deep(10))
     for n in range(2_000):
         book.apply(delta([(900.0 - n / 1000, 1.0)]))
+        assert sum(map(len, book.bids.pending)) <= MAX_PENDING
+    assert book.best_bid == 999.0
     assert len(book.bids.sizes) <= 300
+    assert book.bids.trimmed > 1_000
+
+
+def test_a_book_that_nobody_reads_stays_bounded(monkeypatch):
+    monkeypatch.setattr(module, "MAX_LEVELS", 300)
+    book = Book()
+    book.apply(deep(10))
+    for n in range(5_000):
+        book.apply(delta([(900.0 - n / 1000, 1.0)], [(1100.0 + n / 1000, 1.0)]))
+    for half in (book.bids, book.asks):
+        assert len(half.sizes) <= 300
+        assert sum(map(len, half.pending)) <= MAX_PENDING
+        assert len(half.pending) <= MAX_PENDING
+
+
+def test_changes_of_one_side_only_leave_nothing_waiting_on_the_other(book):
+    for n in range(10):
+        book.apply(delta([(90.0 + n / 10, 1.0)]))
+    assert book.asks.pending == []
+
+
+def test_a_level_that_came_and_went_between_two_readings_left_nothing(book):
+    book.apply(delta([(99.5, 1.0), (98.0, 0.0)]))
+    book.apply(delta([(99.5, 0.0), (98.0, 7.0)]))
+    assert book.top(9)[0] == [(99.0, 1.0), (98.0, 7.0)]
 
 
 def test_channels_that_books_are_made_of():
@@ -172,9 +200,66 @@ def test_a_long_random_walk_keeps_the_sorted_part_right():
         bids += [(middle + n, 0.0) for n in range(3)]
         asks += [(middle - n, 0.0) for n in range(3)]
         book.apply(delta(bids, asks))
+        if random.random() < 0.3:
+            book.top(1)
+    book.top(1)
     for half in (book.bids, book.asks):
-        assert half.near == sorted(key for key in half.sizes if key >= half.edge)
-        assert len(half.near) >= min(NEAR, len(half.sizes))
+        assert half.prices == sorted(half.sizes)
+        gone = sum(not size for size in half.sizes.values())
+        assert gone <= len(half.sizes) - gone + 2 * ROOM
+
+
+changes_to_ask = st.lists(
+    st.tuples(levels, levels, st.sampled_from(("nothing", "top", "crossed", "within", "saved"))),
+    max_size=12,
+)
+
+
+def ask(book, question):
+    """Ask one thing; give the book, which may be a restored one now."""
+    if question == "top":
+        book.top(100)
+    elif question == "crossed":
+        assert book.crossed in (False, True)
+    elif question == "within":
+        book.bids.within(800.0)
+    elif question == "saved":
+        return msgspec.msgpack.decode(msgspec.msgpack.encode(book), type=Book)
+    return book
+
+
+@settings(max_examples=40, deadline=None)
+@given(depth=st.integers(0, 600), changes=changes_to_ask)
+def test_asking_or_saving_in_between_changes_no_answer(depth, changes):
+    asked, unasked = Book(), Book()
+    for book in (asked, unasked):
+        book.apply(deep(depth))
+    for bids, asks, question in changes:
+        event = delta(
+            [(1000.0 - price, float(size)) for price, size in bids],
+            [(1000.0 + price, float(size)) for price, size in asks],
+        )
+        asked.apply(event)
+        unasked.apply(event)
+        asked = ask(asked, question)
+    for key in (999.0, 990.0, 700.0):
+        assert asked.bids.within(key) == unasked.bids.within(key)
+        assert asked.asks.within(key - 2000.0) == unasked.asks.within(key - 2000.0)
+    assert asked.top(10_000) == unasked.top(10_000)
+    assert asked.crossed == unasked.crossed
+    assert asked.known == unasked.known
+
+
+@settings(max_examples=40, deadline=None)
+@given(depth=st.integers(0, 600), reach=st.lists(st.integers(1, 700), min_size=1, max_size=5))
+def test_within_equals_a_plain_sum_however_far_it_reaches(depth, reach):
+    book = Book()
+    book.apply(deep(depth))
+    for far in reach:
+        bids = sum((1000 - n) * (1 + n) for n in range(1, depth + 1) if n <= far)
+        asks = sum((1000 + n) * (1 + n) for n in range(1, depth + 1) if n <= far)
+        assert book.bids.within(1000.0 - far) == bids
+        assert book.asks.within(-1000.0 - far) == asks
 
 
 def test_a_book_survives_encoding(book):

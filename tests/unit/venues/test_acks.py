@@ -37,6 +37,16 @@ def test_requests_are_overdue_once():
     assert acks.overdue(200 * SECOND) == []
 
 
+def test_requests_that_wait_in_line_to_be_sent_have_time_for_it():
+    acks = Acks()
+    asked = [Subscription(f"x:{number}/B", "trade") for number in range(60)]
+    for sub in asked:
+        acks.ask((sub,), 0)
+    last_sent_secs = 15  # at four a second
+    late = acks.overdue((last_sent_secs + ANSWER_SECS) * SECOND - 1)
+    assert (asked[-1],) not in late
+
+
 def test_only_what_never_spoke_is_silent_and_is_told_once():
     acks = Acks()
     acks.expect((A, B), 0)
