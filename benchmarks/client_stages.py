@@ -299,6 +299,8 @@ async def book(bench: Bench) -> float:
             books[snapshot.inst].apply(snapshot)
         for delta in deltas:
             books[delta.inst].apply(delta)
+        for one in books.values():  # changes are applied when somebody reads
+            one.top(20)
 
     def empty() -> None:
         for snapshot in snapshots:

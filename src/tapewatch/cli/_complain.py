@@ -9,6 +9,7 @@
 | 130 | Ctrl-C |
 """
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -77,7 +78,8 @@ def tell(text: str) -> None:
             if text.startswith(word):
                 head, colon, rest = text.partition(":")
                 text = f"\x1b[1;{colour}m{head}\x1b[0m{colon}{rest}"
-    print(text, file=sys.stderr)
+    with contextlib.suppress(BrokenPipeError):  # nobody listens any more; the exit code speaks
+        print(text, file=sys.stderr, flush=True)
 
 
 def _discreet(arguments: list[str]) -> list[str]:

@@ -35,6 +35,18 @@ def test_colour_is_for_terminals_and_for_those_who_ask(monkeypatch, capsys):
     assert "\x1b" not in capsys.readouterr().err
 
 
+def test_an_exit_code_survives_when_nobody_reads_the_words(monkeypatch):
+    class Closed:
+        def isatty(self):
+            return False
+
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Closed())
+    assert _complain.say(ConfigError("port is taken")) == 2
+
+
 def test_a_bug_is_told_in_the_terminal_when_no_report_can_be_written(monkeypatch, capsys):
     def full(**_):
         raise OSError("disk full")
