@@ -4,7 +4,7 @@ A part is written against these and knows no other part. Each Protocol has two i
 one and a test double that we would miss. Values that cross a border stand beside the border.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from enum import Enum, IntEnum
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -524,6 +524,3 @@ class Plugin(Struct, Generic[C], frozen=True):
 
     config: type[C]
     build: Callable[..., Any]  # (instance name, its section), and what the folder's kind adds
-
-
-Settings: TypeAlias = Mapping[str, Any]

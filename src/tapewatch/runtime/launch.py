@@ -27,6 +27,7 @@ from tapewatch.runtime.plan import Plan, Venue
 from tapewatch.serve.context import Options
 from tapewatch.settings import loader, origin
 from tapewatch.settings.schema import ServerSettings, Settings, Storage
+from tapewatch.settings.venue_words import check_streams
 
 log = logging.getLogger("tapewatch.runtime.launch")
 
@@ -58,8 +59,11 @@ def plan_of(loaded: loader.Loaded, *, serve: bool = True, demo: bool = False) ->
     """Build dialects and processors; the plug-ins' own objections become ConfigError."""
     settings = loaded.settings
     folder = Path(settings.storage.data_dir)
+    venues = venues_of(settings)
+    check_streams(loaded, {venue.name: venue.dialect for venue in venues})
+    loaded.refuse()  # before anything touches disk or network
     return Plan(
-        venues=venues_of(settings),
+        venues=venues,
         processors=processors_of(settings.detectors),
         data_dir=folder,
         hot=_hot(settings.storage),
@@ -111,7 +115,7 @@ def _hot(storage: Storage) -> Hot:
     """The backend of the hot window. One that is planned only was told: memory stands in."""
     name = storage.backend if storage.backend in plugins.names("stores") else "memory"
     config = _section(storage, name)
-    if "hot_window_hours" in config.__struct_fields__:
+    if "hot_window_hours" in config.__struct_fields__ and name not in storage.sections:
         config = structs.replace(config, hot_window_hours=storage.hot_window_hours)
     hot: Hot = plugins.load("stores", name).build(name, config)
     return hot if hasattr(hot, "book") else Bookless(hot)

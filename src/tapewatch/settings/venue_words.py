@@ -1,13 +1,12 @@
-"""Check streams and symbols against the venue's own words, at the lines where they stand.
+"""Check streams against the venue's own words, at the lines where they stand.
 
-The dialect knows the streams at once; symbols need the venue's listing, which costs a request, so
-the two are checked apart. Neither raises: `Loaded.refuse` does, when all have been asked.
+The dialect knows its streams at once. Symbols need the venue's listing, which costs a request:
+the runtime checks them at start. Nothing is raised here: `Loaded.refuse` does, when all is asked.
 """
 
 from collections.abc import Mapping
 
 from tapewatch.model.errors import NotFound
-from tapewatch.model.instrument import Catalogue, Instrument
 from tapewatch.ports import Dialect, FeedConfig
 from tapewatch.settings.loader import Loaded
 
@@ -20,17 +19,6 @@ def check_streams(loaded: Loaded, dialects: Mapping[str, Dialect]) -> None:
                 dialect.channel(stream)
             except NotFound as error:
                 loaded.complain(*_words(f"exchanges.{name}.streams.{index}", error))
-
-
-def check_symbols(loaded: Loaded, venue: str, catalogue: Catalogue) -> list[Instrument]:
-    """Give the instruments of one section; complain about each symbol that is not listed."""
-    found = []
-    for index, symbol in enumerate(_section(loaded, venue).symbols):
-        try:
-            found.append(catalogue.resolve(symbol, venue))
-        except NotFound as error:
-            loaded.complain(*_words(f"exchanges.{venue}.symbols.{index}", error))
-    return found
 
 
 def _section(loaded: Loaded, name: str) -> FeedConfig:

@@ -74,3 +74,12 @@ def test_without_parquet_nothing_starts(tmp_path):
 def test_an_app_of_a_plan_has_not_touched_the_disk(tmp_path):
     App(plan(tmp_path), lambda: 0)
     assert not (tmp_path / "data").exists()
+
+
+def test_an_unknown_stream_is_refused_before_disk_or_network(tmp_path):
+    settings = {"exchanges": {"binance": {"symbols": ["BTC/USDT"], "streams": ["depht"]}}}
+    (tmp_path / "tapewatch.yaml").write_text(json.dumps(settings))
+    loaded = launch.load(tmp_path / "tapewatch.yaml", environ={}, folder=tmp_path)
+    with pytest.raises(ConfigError, match=r"(?s)depht.*depth"):
+        launch.plan_of(loaded)
+    assert [path.name for path in tmp_path.iterdir()] == ["tapewatch.yaml"]
