@@ -47,6 +47,7 @@ async def test_a_broken_book_is_void_and_built_anew_while_others_go_on(kind, mor
             rig.add(kind, BTC_DEPTH, **more)
             await rig.until(lambda n=number: rig.shelf(BTC).gaps >= n)
             await rig.heal()
+            await rig.advance(1)
         shelf = rig.shelf(BTC)
         assert shelf.live
         assert shelf.gaps >= 3

@@ -4,6 +4,8 @@ The book here is a few lines of its own: a book that shared the product's code w
 mistakes.
 """
 
+import re
+
 from tapewatch.model.events import (
     BookDelta,
     BookSnapshot,
@@ -15,6 +17,7 @@ from tapewatch.model.events import (
 )
 
 ONE = 100_000_000
+_NUMBERS = {"trade": r'"t":(\d+)', "aggTrade": r'"a":(\d+)'}
 TOLD = (Holding.HAVE, Holding.REPAIRED, Holding.LOST)
 
 
@@ -32,6 +35,17 @@ def _row(true):
 
 def told_row(trade):
     return trade.side, trade.price, trade.size, trade.ts, trade.count
+
+
+def wrongly_numbered(faults, shift):
+    """Ids under which the row of another trade was sent, by stream."""
+    found = {}
+    for applied in faults.applied:
+        native, _, channel = applied.target.partition("@")
+        number = re.search(_NUMBERS.get(channel, "$^"), applied.text)
+        if applied.kind == "wrong_sequence" and number is not None:
+            found.setdefault((native.upper(), channel), set()).add(int(number[1]) + shift)
+    return found
 
 
 class Ledger:

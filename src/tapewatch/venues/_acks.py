@@ -23,7 +23,9 @@ class Acks:
     def ask(self, subscriptions: tuple[Subscription, ...], now: Micros) -> int:
         """Note a request; gives the number to send with it."""
         self._number += 1
-        self._asked[self._number] = subscriptions, Micros(now + ANSWER_SECS * SECOND)
+        # What was asked before may still wait to be sent: a venue takes some frames a second.
+        until = Micros(now + (ANSWER_SECS + len(self._asked)) * SECOND)
+        self._asked[self._number] = subscriptions, until
         return self._number
 
     def answered(self, number: object) -> tuple[Subscription, ...]:
