@@ -139,12 +139,22 @@ async def test_a_history_in_trouble_is_asked_again(trouble):
         assert rig.judge() == {}
 
 
-@pytest.mark.parametrize(
-    "trouble", [{"status": 503}, {"status": 451}, {"status": 200, "body": "html"}], ids=str
-)
-async def test_what_the_venue_will_not_give_is_said_to_be_lost(trouble):
+@pytest.mark.parametrize("trouble", [{"status": 503}, {"status": 200, "body": "html"}], ids=str)
+async def test_trouble_of_a_few_seconds_loses_nothing(trouble):
     async with rigs(subs([BTC, ETH], NUMBERED)) as rig:
         rig.add("http", "/api/v3/historicalTrades*", count=None, **trouble)
+        rig.add("drop", "btcusdt@trade", count=3, every_secs=0.5)
+        await rig.advance(4)
+        await rig.heal()
+        await rig.advance(20)
+        await rig.stop()
+        assert rig.judge() == {}
+        assert gaps(rig, BTC, "trade")
+
+
+async def test_what_the_venue_will_not_give_is_said_to_be_lost():
+    async with rigs(subs([BTC, ETH], NUMBERED)) as rig:
+        rig.add("http", "/api/v3/historicalTrades*", count=None, status=451)
         rig.add("drop", "btcusdt@trade", count=3, every_secs=0.5)
         await rig.advance(4)
         await rig.heal()

@@ -15,7 +15,6 @@ outage that is too long to repair stays MISSING. It knows no venue: the venue gi
 It outlives connections, so an outage is a jump like any other.
 """
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import chain
 
@@ -32,12 +31,16 @@ from tapewatch.model.events import (
 )
 from tapewatch.model.times import SECOND
 from tapewatch.ports import Answer, Asks, Fetch
+from tapewatch.venues._holes import Hole, pieces, remove
 
 # Ids further back than this are no duplicates: two connections are never so far apart.
 RECENT_IDS = 100_000
 MAX_HELD = 20_000  # live trades that wait; beyond it they flow on and the hole is said
 MAX_HOLES = 1_000
 SHORT_PAGES = 3  # a page that ends too early is asked again so often: replicas lag a little
+# After a failure that may pass (no network, 5xx, a page of HTML) the next try comes so much later;
+# each failure has had the tries of the HTTP layer before. A minute of trouble is ridden out.
+RETRY_SECS = (2, 4, 8, 16, 32)
 _COVER_EVERY = SECOND
 # What reading a body can raise: msgspec's errors are ValueErrors; deep nesting is the other.
 UNREADABLE = (ValueError, RecursionError)
@@ -49,18 +52,6 @@ class History(Struct, frozen=True):
     page: int  # rows in one answer at most
     fetch: Callable[[str, int, int], Fetch]  # key, first id, how many
     rows: Callable[[bytes, Micros, bool], Sequence[tuple[int, Trade]]]  # body, recv, echo
-
-
-class Hole(Struct):
-    """Ids that were jumped over."""
-
-    first: int
-    last: int
-    since: Micros  # event time of the trade before it
-    ts: Micros  # event time of the trade that showed it
-    until: Micros  # live trades wait until then
-    repair: bool
-    lost: str = ""  # why there is no hope
 
 
 class _Asked(Struct, frozen=True):
@@ -101,7 +92,9 @@ class TradeChain:
         self._asked: _Asked | None = None
         self._serial = 0
         self._short_pages = 0
+        self._failures = 0  # in a row
         self._again_at = Micros(0)
+        self._pause_length = 0
         self._covered_at = Micros(0)
 
     @property
@@ -135,10 +128,15 @@ class TradeChain:
             rows = () if problem else self._history.rows(answer.body, now, self.echo)
         except UNREADABLE as error:
             problem, rows = f"the venue's history cannot be read: {error}", ()
-        if problem:
-            self._give_up(asked.first, asked.last, problem, now, out)
-        else:
+        if not problem:
+            self._failures = 0
             self._take_rows(asked, rows, now, out)
+        elif may_pass(answer) and self._failures < len(RETRY_SECS):
+            self._pause(RETRY_SECS[self._failures], now)
+            self._failures += 1
+        else:
+            self._failures = 0
+            self._give_up(asked.first, asked.last, problem, now, out)
         self._release(now, out)
         self._tell_run(out)
         return self._ask(now)
@@ -215,10 +213,10 @@ class TradeChain:
 
     def _fill(self, number: int, trade: Trade, out: Batch) -> bool:
         """Put a trade where it is missing. False: it is missing nowhere."""
-        if _remove(self.holes, number):
+        if remove(self.holes, number):
             self._held[number] = trade
             return True
-        if _remove(self._late, number):
+        if remove(self._late, number):
             out.append(trade)
             self._note(Holding.REPAIRED if trade.repaired else Holding.HAVE, number, trade, out)
             return True
@@ -264,7 +262,8 @@ class TradeChain:
 
     def _ask(self, now: Micros) -> Asks:
         """Ask for one page: what live trades wait for comes first."""
-        if self._asked is not None or 0 < self._again_at - now <= SECOND:
+        # A clock that was set back must not make the pause longer than it was meant to be.
+        if self._asked is not None or 0 < self._again_at - now <= self._pause_length:
             return ()
         hole = next((h for h in chain(self.holes, self._late) if h.repair), None)
         if hole is None:
@@ -275,6 +274,10 @@ class TradeChain:
         key = f"{self._channel} {self._inst} {hole.first} #{self._serial}"
         self._asked = _Asked(key, hole.first, hole.last, count)
         return (self._history.fetch(key, hole.first, count),)
+
+    def _pause(self, secs: int, now: Micros) -> None:
+        self._pause_length = secs * SECOND
+        self._again_at = Micros(now + self._pause_length)
 
     def _take_rows(
         self, asked: _Asked, rows: Sequence[tuple[int, Trade]], now: Micros, out: Batch
@@ -291,7 +294,7 @@ class TradeChain:
             self._short_pages = 0
             return
         self._short_pages += 1
-        self._again_at = Micros(now + SECOND)
+        self._pause(1, now)
         if self._short_pages >= SHORT_PAGES:
             self._short_pages = 0
             reason = "the venue's history ends before them"
@@ -299,10 +302,10 @@ class TradeChain:
 
     def _give_up(self, first: int, last: int, reason: str, now: Micros, out: Batch) -> None:
         """No hope for what is still missing of these ids."""
-        for hole in _pieces(self._late, first, last):
+        for hole in pieces(self._late, first, last):
             self._late.remove(hole)
             out.append(self._coverage(Holding.LOST, hole.first, hole.last, now, reason))
-        for hole in _pieces(self.holes, first, last):
+        for hole in pieces(self.holes, first, last):
             if hole.repair:
                 hole.repair, hole.until, hole.lost = False, Micros(0), reason
 
@@ -348,40 +351,6 @@ def problem_of(answer: Answer) -> str:
     return f"HTTP {answer.status} {words}".strip()
 
 
-def _at(holes: list[Hole], number: int) -> int:
-    """Index of the hole that has this id, or -1."""
-    index = bisect_right(holes, number, key=lambda hole: hole.first) - 1
-    return index if index >= 0 and number <= holes[index].last else -1
-
-
-def _split(holes: list[Hole], number: int) -> None:
-    """Make a hole begin with this id, if one has it."""
-    index = _at(holes, number)
-    if index < 0 or holes[index].first == number:
-        return
-    hole = holes[index]
-    rest = Hole(number, hole.last, hole.since, hole.ts, hole.until, hole.repair, hole.lost)
-    hole.last = number - 1
-    holes.insert(index + 1, rest)
-
-
-def _remove(holes: list[Hole], number: int) -> bool:
-    """Take one id out of the hole that has it."""
-    if not holes:
-        return False
-    _split(holes, number)
-    index = _at(holes, number)
-    if index < 0:
-        return False
-    hole = holes[index]
-    hole.first += 1
-    if hole.first > hole.last:
-        holes.pop(index)
-    return True
-
-
-def _pieces(holes: list[Hole], first: int, last: int) -> list[Hole]:
-    """Cut holes at both ends of a range and give those inside."""
-    _split(holes, first)
-    _split(holes, last + 1)
-    return [hole for hole in holes if first <= hole.first and hole.last <= last]
+def may_pass(answer: Answer) -> bool:
+    """Tell failures that time may heal from a venue's final word (401, 403, 451, 404)."""
+    return answer.status in {0, 200, 418, 429} or answer.status >= 500

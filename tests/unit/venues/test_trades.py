@@ -5,7 +5,14 @@ from msgspec import json
 
 from tapewatch.model.events import Coverage, Gap, Holding, Side, Trade
 from tapewatch.ports import Answer, Fetch
-from tapewatch.venues._trades import MAX_HELD, MAX_HOLES, RECENT_IDS, History, TradeChain
+from tapewatch.venues._trades import (
+    MAX_HELD,
+    MAX_HOLES,
+    RECENT_IDS,
+    RETRY_SECS,
+    History,
+    TradeChain,
+)
 
 INST = "binance:BTC/USDT"
 SECOND = 1_000_000
@@ -137,9 +144,30 @@ def test_rows_that_are_not_there_are_lost_and_only_those():
 
 @pytest.mark.parametrize("body", [b"<html>", b"\xff", b"[" * 100_000])
 def test_an_answer_that_cannot_be_read_is_a_failure(body):
-    wire = Wire().take(5, 8).answer(Answer(200, body))
+    wire = Wire().take(5, 8)
+    for secs in RETRY_SECS:
+        wire.answer(Answer(200, body)).tick(secs)
+        assert wire.coverage(Holding.LOST) == []
+    wire.answer(Answer(200, body))
     assert wire.coverage(Holding.LOST) == [(6, 7)]
     assert "cannot be read" in wire.reason(Holding.LOST)
+
+
+@pytest.mark.parametrize("status", [0, 429, 500, 503])
+def test_trouble_that_passes_loses_nothing(status):
+    wire = Wire().take(5, 8).answer(Answer(status, b"later")).tick(1.9)
+    assert wire.trades() == [5, 8]  # the hold is over, the hope is not
+    assert wire.urls() == ["/6/2"]
+    wire.tick(0.2).answer(Answer(status, b"later")).tick(4.1).answer(page(6, 7))
+    assert wire.trades() == [5, 8, 6, 7]
+    assert wire.gaps() == wire.coverage(Holding.REPAIRED) == [(6, 7)]
+    assert wire.coverage(Holding.LOST) == []
+
+
+def test_after_a_success_patience_is_whole_again():
+    wire = Wire().take(5, 8).answer(Answer(0, b"down")).tick(2.1).answer(page(6, 7))
+    wire.take(11).answer(Answer(0, b"down")).tick(2.1)
+    assert wire.urls() == ["/6/2", "/6/2", "/9/2", "/9/2"]
 
 
 def test_pages_follow_each_other():
@@ -151,7 +179,7 @@ def test_pages_follow_each_other():
 def test_one_page_repairs_all_holes_that_it_spans():
     wire = Wire().take(5, 7, 9).answer(page(6))
     assert wire.urls() == ["/6/1", "/8/1"]
-    wire = Wire().take(5, 8).tick(2).take(11).answer(Answer(0, b"down"))
+    wire = Wire().take(5, 8).tick(2).take(11).answer(Answer(404, b"gone"))
     assert wire.coverage(Holding.LOST) == [(6, 7)]
     assert wire.answer(page(9, 10)).trades() == [5, 8, 9, 10, 11]
 
@@ -317,7 +345,7 @@ class Story:
         self._pass(1)
         self.wire.tick(5)
         for _ in range(300):
-            self._fail(0)
+            self._fail(404)
             self.wire.tick(2)
         return self.wire
 
