@@ -67,6 +67,27 @@ async def test_no_tick_overtakes_a_trade_that_is_being_fetched():
     assert ticks > 5
 
 
+async def test_no_tick_overtakes_what_an_outage_kept_back():
+    async with rigs(subs([BTC, ETH], NUMBERED), hold_secs=60.0) as rig:
+        await rig.advance(3)
+        await rig.exchange.stop()
+        await rig.rush(5)
+        await rig.exchange.start()
+        await rig.settle()
+        await rig.advance(8)
+        await rig.heal()
+        await rig.stop()
+        assert rig.judge() == {}
+    told = 0
+    for event in rig.events:
+        if type(event) is Tick:
+            told = event.ts
+        elif type(event) is Trade:
+            assert event.ts > told, f"{event} came after a tick of {told}"
+    assert told
+    assert any(trade.repaired for trade in rig.basket.of(Trade))
+
+
 @pytest.mark.parametrize("kind", ["duplicate", "reorder", "slow"])
 async def test_repeated_swapped_and_late_frames_change_nothing(kind):
     async with rigs(subs([BTC, ETH], NUMBERED)) as rig:

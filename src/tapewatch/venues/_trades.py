@@ -42,6 +42,7 @@ SHORT_PAGES = 3  # a page that ends too early is asked again so often: replicas 
 # each failure has had the tries of the HTTP layer before. A minute of trouble is ridden out.
 RETRY_SECS = (2, 4, 8, 16, 32)
 _COVER_EVERY = SECOND
+QUIET = 5 * SECOND  # a stream that says nothing for so long after an outage has nothing to say
 # What reading a body can raise: msgspec's errors are ValueErrors; deep nesting is the other.
 UNREADABLE = (ValueError, RecursionError)
 
@@ -93,6 +94,8 @@ class TradeChain:
         self._serial = 0
         self._short_pages = 0
         self._failures = 0  # in a row
+        self._cut_at = None if resume is None else self.next  # the outage since is not seen yet
+        self._quiet_until = Micros(0)
         self._again_at = Micros(0)
         self._pause_length = 0
         self._covered_at = Micros(0)
@@ -147,6 +150,10 @@ class TradeChain:
 
     def tick(self, now: Micros, out: Batch) -> Asks:
         """Let holds end, tell what is in hand about once a second, ask for what is missing."""
+        if self._cut_at == self.next:
+            self._quiet_until = self._quiet_until or Micros(now + QUIET)
+            if not 0 < self._quiet_until - now <= QUIET:
+                self._cut_at = None
         self._release(now, out)
         if not 0 <= now - self._covered_at < _COVER_EVERY:
             self._covered_at = now
@@ -159,10 +166,19 @@ class TradeChain:
             hole.until = Micros(0)
         self._release(now, out)
         self._tell(now, out)
+        self._cut_at = self.next if self.next >= 0 else None
+        self._quiet_until = Micros(0)
 
     def held_since(self) -> Micros | None:
-        """Event time up to which all is passed on; None when nothing is held."""
-        return self.holes[0].since if self.holes else None
+        """Event time up to which all is passed on; None when nothing is held.
+
+        After an outage the next trade shows whether some are missing. Until then nobody may say
+        that nothing happened; but neither a quiet stream nor one whose connection is still down
+        may stop the time of a whole venue.
+        """
+        if self.holes:
+            return self.holes[0].since
+        return self.ts if self._quiet_until and self._cut_at == self.next else None
 
     def waits_for(self, first: int) -> bool:
         """Say whether a page that begins with this id would answer what was asked."""

@@ -164,6 +164,22 @@ def test_trouble_that_passes_loses_nothing(status):
     assert wire.coverage(Holding.LOST) == []
 
 
+def test_after_an_outage_time_waits_for_the_next_trade_but_not_for_ever():
+    wire = Wire().take(5)
+    wire.chain.lost("cut", wire.now, wire.out)
+    assert wire.chain.held_since() is None  # down: it does not count
+    wire.tick(1)
+    assert wire.chain.held_since() == wire.chain.ts
+    wire.take(8)
+    assert wire.chain.held_since() == trade(5).ts  # now it is the hole that time waits for
+    quiet = Wire(resume=5).tick(1)
+    assert quiet.chain.held_since() == 0
+    quiet.tick(4.9)
+    assert quiet.chain.held_since() == 0
+    quiet.tick(0.2)
+    assert quiet.chain.held_since() is None
+
+
 def test_after_a_success_patience_is_whole_again():
     wire = Wire().take(5, 8).answer(Answer(0, b"down")).tick(2.1).answer(page(6, 7))
     wire.take(11).answer(Answer(0, b"down")).tick(2.1)
