@@ -3,8 +3,9 @@
 While events come, event time is theirs. When a connection is quiet but alive, time passes there
 as fast as here; the difference of the two clocks is the one of the last event, and MARGIN allows
 for an event that is on its way. But where a stream speaks every second or two, a longer silence
-is no quiet market: the venue stalls, and what happens meanwhile comes later. All connections of a venue share one Watermark, because a Tick
-speaks for all of them: the slowest one counts. A connection that is gone does not.
+is no quiet market: the venue stalls, and what happens meanwhile comes later. All connections of a
+venue share one Watermark, because a Tick speaks for all of them: the slowest one counts. A
+connection that is gone does not.
 """
 
 from collections.abc import Iterable
