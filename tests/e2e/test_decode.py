@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -171,3 +172,15 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path):
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("arguments", [(), ("-",)])
+def test_the_installed_command_reads_standard_input(arguments):
+    done = subprocess.run(
+        [Path(sys.executable).with_name("tapewatch"), "decode", "binance", *arguments],
+        input=b'{"u":5,"s":"BTCUSDT","b":"1.0","B":"2","a":"1.1","A":"3"}\n',
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b'"type":"quote"' in done.stdout

@@ -18,7 +18,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Annotated, BinaryIO, cast
+
+from cyclopts import Parameter
 
 from tapewatch.model.codec import dead_letter, json_lines
 from tapewatch.model.errors import ConfigError, TapewatchError
@@ -106,7 +108,12 @@ class Decoding:
         return "\n".join(lines)
 
 
-def command(venue: str, file: str = "-", *, catalogue: str | None = None) -> int:
+def command(
+    venue: str,
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-",
+    *,
+    catalogue: str | None = None,
+) -> int:
     """Read recorded frames of a venue and print the events they mean.
 
     Parameters
