@@ -105,3 +105,9 @@ def test_a_reader_that_goes_away_is_no_error(tapewatch):
 def test_colour_is_given_to_those_who_ask(tapewatch):
     assert "\x1b[" not in tapewatch("nothing").stderr
     assert "\x1b[1;31merror" in tapewatch("nothing", environ={"FORCE_COLOR": "1"}).stderr
+
+
+def test_times_may_count_back_from_now(tapewatch):
+    done = tapewatch("analyze", "BTC-USDT", "--from", "-1h", "--to", "-1m")
+    assert done.stderr == "nothing is stored there yet: `tapewatch run` collects\n"
+    assert done.returncode == 1

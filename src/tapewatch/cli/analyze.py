@@ -6,14 +6,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-_DAY = "-24h"
-
 
 def command(
     symbol: str | None = None,
     *,
-    from_: Annotated[str, Parameter(name="--from")] = _DAY,
-    to: str = "now",
+    from_: Annotated[str, Parameter(name="--from", allow_leading_hyphen=True)] = "-24h",
+    to: Annotated[str, Parameter(allow_leading_hyphen=True)] = "now",
     data_dir: Path = Path("data"),
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
