@@ -15,8 +15,9 @@ lint:             ## formatting and ruff, all rules
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 
-types:            ## mypy --strict
+types:            ## mypy --strict, and plug-ins as outsiders write them
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/outside.py
 
 imports:          ## the layers, and the purity of the core
 	$(BIN)/lint-imports
