@@ -20,7 +20,7 @@ What a snapshot did not reach is unknown until it changes: `known` says how far 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from itertools import islice
-from math import inf
+from math import fsum, inf
 from operator import mul
 
 from msgspec import Struct, field
@@ -113,8 +113,9 @@ class Half(Struct, array_like=True):
             reached = prices[: bisect_right(prices, -key)]
         is_all = len(reached) == len(prices)  # then no look-ups are needed
         amounts = sizes.values() if is_all else map(sizes.__getitem__, reached)
-        worth: float = sum(map(mul, sizes if is_all else reached, amounts), 0.0)
-        return worth
+        # fsum: exact, so neither the order of a dict nor the Python version shows in the last bit
+        # (from 3.12 on `sum` compensates, before it did not).
+        return fsum(map(mul, sizes if is_all else reached, amounts))
 
     def _clean(self) -> None:
         """Let go what is gone, and if there are too many levels the worst of them."""
