@@ -1,7 +1,8 @@
 """Acks: what was asked of the venue and not answered yet, and what was accepted but never spoke.
 
 A venue may forget a request, or say yes to a name that does not exist and stay silent. Both are
-told once; neither closes the connection.
+told once; neither closes the connection. Some venues answer a request as a whole, by its number,
+others each subscription for itself.
 """
 
 from collections.abc import Iterable
@@ -32,6 +33,26 @@ class Acks:
         """Give what this number asked for; empty if nobody asked or it was answered already."""
         found = self._asked.pop(number, None) if type(number) is int else None
         return found[0] if found else ()
+
+    def settled(self, subscriptions: Iterable[Subscription]) -> tuple[Subscription, ...]:
+        """These were answered, each for itself; gives those of them that were asked for."""
+        named = set(subscriptions)
+        found: list[Subscription] = []
+        for number, (asked, until) in list(self._asked.items()):
+            hit = tuple(sub for sub in asked if sub in named)
+            if not hit:
+                continue
+            found.extend(hit)
+            left = tuple(sub for sub in asked if sub not in named)
+            if left:
+                self._asked[number] = left, until
+            else:
+                del self._asked[number]
+        return tuple(found)
+
+    def waiting(self) -> tuple[Subscription, ...]:
+        """Everything that was asked for and not answered, oldest first."""
+        return tuple(sub for asked, _ in self._asked.values() for sub in asked)
 
     def only(self) -> int | None:
         """The one request under way: an answer without a number can only be for it."""

@@ -6,13 +6,9 @@ second connection are dropped here, in the chain or in the book.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
-
-from msgspec import Struct
 
 from tapewatch.model.errors import BadFrame
 from tapewatch.model.events import Batch, BookDelta, BookSnapshot, InstrumentId, Micros
-from tapewatch.model.times import MINUTE
 from tapewatch.ports import Asks
 from tapewatch.venues._binance_messages import (
     decode_agg_trade,
@@ -34,29 +30,10 @@ from tapewatch.venues._binance_messages import (
     to_trade,
 )
 from tapewatch.venues._book import BookSync, Step
+from tapewatch.venues._newest import Newest
 from tapewatch.venues._pulse import Pulse
+from tapewatch.venues._talk import Handler
 from tapewatch.venues._trades import RECENT_IDS, TradeChain
-
-Handler: TypeAlias = Callable[[bytes, Micros, Batch], Asks]
-
-
-class Newest(Struct):
-    """What was passed on last of a stream without a chain; shared by its connections."""
-
-    seq: int = -1
-    ts: Micros = Micros(0)
-
-    def repeats(self, ts: Micros) -> bool:
-        """Say whether a message of this time came already. Much older: another session."""
-        if 0 <= self.ts - ts < MINUTE:
-            return True
-        self.ts = ts
-        return False
-
-
-def ignore(_data: bytes, _recv: Micros, _out: Batch) -> Asks:
-    """Drop what still comes after an UNSUBSCRIBE."""
-    return ()
 
 
 def sequence(seq: int, delta: BookDelta) -> Step:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from tapewatch.model.errors import NotFound
-from tapewatch.model.events import InstrumentId, Micros, Trade
+from tapewatch.model.events import BookSnapshot, InstrumentId, Micros, Trade
 from tapewatch.ports import Fetch
 from tapewatch.venues._binance_handlers import sequence
+from tapewatch.venues._binance_messages import decode_book, to_snapshot
 from tapewatch.venues._binance_rest import (
     decode_agg_rows,
     decode_raw_rows,
@@ -128,8 +129,12 @@ def agg_trade_history(rest_url: str, native: str, inst: InstrumentId) -> History
     return History(_PAGE, fetch, rows)
 
 
-def book_source(rest_url: str, native: str, depth_limit: int) -> Source:
+def book_source(rest_url: str, native: str, depth_limit: int, inst: InstrumentId) -> Source:
     """https://developers.binance.com/docs/binance-spot-api-docs/rest-api#order-book."""
     weight = next((w for limit, w in _DEPTH_WEIGHTS if depth_limit <= limit), 250)
     url = f"{rest_url}/api/v3/depth?symbol={quote(native)}&limit={depth_limit}"
-    return Source(sequence, lambda key: Fetch(key, url, weight))
+
+    def read(body: bytes, recv: Micros) -> BookSnapshot:
+        return to_snapshot(decode_book(body), recv, inst)
+
+    return Source(sequence, lambda key: Fetch(key, url, weight), read)

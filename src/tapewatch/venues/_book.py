@@ -30,7 +30,8 @@ from tapewatch.model.events import (
     Micros,
 )
 from tapewatch.model.times import MINUTE, SECOND
-from tapewatch.ports import Asks, Fetch
+from tapewatch.ports import Answer, Asks, Fetch
+from tapewatch.venues._answers import UNREADABLE, problem_of
 
 MAX_HELD = 1_000  # changes that wait for a snapshot: 100 s at ten a second
 MAX_HELD_LENIENT = 5_000
@@ -58,6 +59,7 @@ class Source(Struct, frozen=True):
 
     rule: Sequencing
     fetch: Callable[[str], Fetch]  # of this key
+    read: Callable[[bytes, Micros], BookSnapshot]  # body, recv; raises a ValueError
 
 
 class BookSync:
@@ -70,6 +72,7 @@ class BookSync:
         self._channel = channel
         self._rule = source.rule
         self._fetch = source.fetch
+        self._read = source.read
         self._lenient = lenient
         self._held: list[BookDelta] = []
         self._ahead: BookSnapshot | None = None  # newer than all changes held
@@ -99,11 +102,17 @@ class BookSync:
             return self._hold(delta, now, out)
         return ()
 
-    def answer(self, snapshot: BookSnapshot | None, reason: str, now: Micros, out: Batch) -> Asks:
-        """Take the snapshot that was asked for; None is a failure, for this reason."""
+    def answer(self, answer: Answer, now: Micros, out: Batch) -> Asks:
+        """Take the snapshot that was asked for, or the failure."""
         self.key = ""
-        if snapshot is None:
-            self._fail(reason, now, out)
+        problem = problem_of(answer)
+        if not problem:
+            try:
+                snapshot = self._read(answer.body, now)
+            except UNREADABLE as error:
+                problem = f"it cannot be read: {error}"
+        if problem:
+            self._fail(problem, now, out)
         elif self.state is State.EMPTY:
             self.offer(snapshot, now, out)
         return self._ask(now)
@@ -158,6 +167,12 @@ class BookSync:
             return
         self.void(reason, now, out)
         self._begun = False
+
+    def left(self, by: object, reason: str, now: Micros, out: Batch) -> None:
+        """This connection carries it no more."""
+        self.carriers.discard(by)
+        if not self.carriers:
+            self.lost(reason, now, out)
 
     def void(self, reason: str, now: Micros, out: Batch) -> None:
         """Say that what was passed on is no book any more. Nothing was: say nothing."""

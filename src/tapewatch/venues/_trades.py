@@ -31,6 +31,7 @@ from tapewatch.model.events import (
 )
 from tapewatch.model.times import SECOND
 from tapewatch.ports import Answer, Asks, Fetch
+from tapewatch.venues._answers import UNREADABLE, may_pass, problem_of
 from tapewatch.venues._holes import Hole, pieces, remove
 
 # Ids further back than this are no duplicates: two connections are never so far apart.
@@ -43,8 +44,6 @@ SHORT_PAGES = 3  # a page that ends too early is asked again so often: replicas 
 RETRY_SECS = (2, 4, 8, 16, 32)
 _COVER_EVERY = SECOND
 QUIET = 5 * SECOND  # a stream that says nothing for so long after an outage has nothing to say
-# What reading a body can raise: msgspec's errors are ValueErrors; deep nesting is the other.
-UNREADABLE = (ValueError, RecursionError)
 
 
 class History(Struct, frozen=True):
@@ -168,6 +167,12 @@ class TradeChain:
         self._tell(now, out)
         self._cut_at = self.next if self.next >= 0 else None
         self._quiet_until = Micros(0)
+
+    def left(self, by: object, reason: str, now: Micros, out: Batch) -> None:
+        """This connection carries it no more."""
+        self.carriers.discard(by)
+        if not self.carriers:
+            self.lost(reason, now, out)
 
     def held_since(self) -> Micros | None:
         """Event time up to which all is passed on; None when nothing is held.
@@ -355,18 +360,3 @@ class TradeChain:
     ) -> Coverage:
         ts = self.ts or now
         return Coverage(ts, now, self._inst, self._channel, first, last, holding, reason)
-
-
-def problem_of(answer: Answer) -> str:
-    """Say in words why a Fetch failed; empty when it did not."""
-    if answer.status == 200:
-        return ""
-    words = answer.body[:200].decode("utf-8", "replace").strip()
-    if answer.status == 0:
-        return f"not reachable: {words}" if words else "not reachable"
-    return f"HTTP {answer.status} {words}".strip()
-
-
-def may_pass(answer: Answer) -> bool:
-    """Tell failures that time may heal from a venue's final word (401, 403, 451, 404)."""
-    return answer.status in {0, 200, 418, 429} or answer.status >= 500

@@ -14,7 +14,6 @@ its stream's name. Raw frames are read as well, told apart by `e` and `s`.
 Of a recording (`streams.lenient`) nobody subscribed: a stream begins with its first good frame.
 """
 
-import zlib
 from collections.abc import Iterable, Sequence
 from typing import Annotated
 
@@ -23,30 +22,36 @@ from msgspec.json import encode
 
 from tapewatch.model.errors import BadFrame
 from tapewatch.model.events import Batch, Micros
-from tapewatch.model.instrument import Instrument, split_id
+from tapewatch.model.instrument import Instrument, guess
 from tapewatch.ports import (
-    Accepted,
-    Answer,
     Ask,
     Asks,
     FeedConfig,
     Fetch,
     Limits,
     Plugin,
-    Refused,
     Renew,
     Route,
-    Send,
     Streams,
     Subscription,
 )
+from tapewatch.venues import _binance_handlers as handlers
 from tapewatch.venues import _binance_streams as names
-from tapewatch.venues._acks import ANSWER_SECS, SPEAK_SECS, Acks
-from tapewatch.venues._binance_carried import Carried
-from tapewatch.venues._binance_messages import Failure, Head, decode_book, decode_head, decode_list
+from tapewatch.venues._binance_messages import (
+    Failure,
+    Head,
+    decode_book,
+    decode_head,
+    decode_list,
+    to_snapshot,
+)
 from tapewatch.venues._binance_rest import to_instruments
 from tapewatch.venues._book import BookSync
-from tapewatch.venues._pulse import Watermark
+from tapewatch.venues._newest import Newest
+from tapewatch.venues._recording import Orphans
+from tapewatch.venues._routes import share_out
+from tapewatch.venues._talk import Handler, Named, Talk
+from tapewatch.venues._trades import TradeChain
 
 LIMITS = Limits(
     subscriptions=1024,
@@ -72,82 +77,85 @@ class BinanceConfig(FeedConfig, frozen=True, forbid_unknown_fields=True, kw_only
     depth_limit: Annotated[int, Meta(ge=5, le=5000)] = 1000
 
 
-class BinanceConversation:
-    def __init__(self, route: Route, carried: Carried, streams: Streams, mark: Watermark) -> None:
-        self._route = route
-        self._carried = carried
-        self._handlers = carried.handlers
-        self._streams = streams
-        self._mark = mark
-        self._acks = carried.acks
+class BinanceConversation(Talk):
+    def __init__(
+        self, venue: str, route: Route, streams: Streams, rest_url: str, depth_limit: int
+    ) -> None:
+        super().__init__(venue, route, streams)
+        self._rest_url = rest_url
+        self._depth_limit = depth_limit
+        self._orphans = Orphans()
         self._renewing = False
-
-    def open(self, now: Micros) -> Asks:
-        self._mark.pulses.add(self._carried.pulse)
-        return self._subscribe(self._route.subscriptions, now)
-
-    def want(self, subscriptions: frozenset[Subscription], now: Micros, out: Batch) -> Asks:
-        wanted = frozenset(self._carried.wanted)
-        asks = self._unsubscribe(sorted(wanted - subscriptions), now, out)
-        return [*asks, *self._subscribe(sorted(subscriptions - wanted), now)]
 
     def decode(self, frame: bytes, recv: Micros, out: Batch) -> Asks:
         end = frame.find(b'"', _NAME_AT)
-        handle = self._handlers.get(frame[_NAME_AT : end + 9])
+        handle = self.handlers.get(frame[_NAME_AT : end + 9])
         if handle is None or frame[-1] != _BRACE:
-            return self._carried.note(self._other(frame, recv, out))
+            return self.noted(self._other(frame, recv, out))
         asks = handle(frame[end + 9 : -1], recv, out)
-        return self._carried.note(asks) if asks else ()
+        return self.noted(asks) if asks else ()
 
-    def answer(self, fetch: Fetch, answer: Answer, recv: Micros, out: Batch) -> Asks:
-        return self._carried.note(self._carried.answer(fetch, answer, recv, out))
+    # --- streams ---
 
-    def tick(self, now: Micros, out: Batch) -> Asks:
-        late = f"no answer to SUBSCRIBE within {ANSWER_SECS} s"
-        asks: list[Ask] = [Refused(subs, late) for subs in self._acks.overdue(now) if subs]
-        silent = self._acks.silent(now)
-        if silent:
-            reason = f"accepted, but nothing came within {SPEAK_SECS} s: does this stream exist?"
-            asks.append(Refused(silent, reason))
-        for flow in self._carried.flows.values():
-            asks.extend(flow.tick(now, out))
-        if self._mark.due(now):
-            tick = self._mark.tick(self._carried.held(), now)
-            if tick is not None:
-                out.append(tick)
-        return self._carried.note(asks)
+    def key(self, sub: Subscription, instrument: Instrument) -> bytes:
+        return names.frame_key(names.stream_name(instrument.native, sub.channel))
 
-    def resync(self, subscription: Subscription, reason: str, now: Micros, out: Batch) -> Asks:
-        flow = self._carried.flows.get(subscription)
-        if not isinstance(flow, BookSync):
-            return ()
-        return self._carried.note(flow.resync(reason, now, out))
+    def handler(self, sub: Subscription, instrument: Instrument) -> Handler:
+        inst, channel, native = sub.inst, sub.channel, instrument.native
+        if channel == "trade":
+            history = names.trade_history(self._rest_url, native, inst)
+            return handlers.trades(inst, self.chain(sub, history), self.pulse)
+        if channel == "aggTrade":
+            history = names.agg_trade_history(self._rest_url, native, inst)
+            return handlers.agg_trades(inst, self.chain(sub, history), self.pulse)
+        if channel == "depth":
+            return self._book_handler(sub, native)
+        return self._timed_handler(sub, self.newest(sub))
 
-    def lost(self, reason: str, now: Micros, out: Batch) -> None:
-        self._mark.pulses.discard(self._carried.pulse)
-        self._carried.end_all(reason, now, out)
+    def _timed_handler(self, sub: Subscription, newest: Newest) -> Handler:
+        inst, channel = sub.inst, sub.channel
+        if channel == "bookTicker":
+            return handlers.quotes(inst, newest)
+        if channel == "ticker":
+            return handlers.tickers(inst, newest, self.pulse)
+        if channel == "miniTicker":
+            return handlers.mini_tickers(inst, newest, self.pulse)
+        if channel.startswith("depth"):
+            whole = Subscription(inst, "depth")
+            return handlers.book_tops(inst, newest, lambda: self.is_carried(whole))
+        return handlers.klines(inst, channel.removeprefix("kline_"), newest, self.pulse)
 
-    # --- subscribing ---
+    def _book_handler(self, sub: Subscription, native: str) -> Handler:
+        source = names.book_source(self._rest_url, native, self._depth_limit, sub.inst)
+        book = self.book(sub, source)
+        handle = handlers.book_changes(sub.inst, book, self.pulse)
 
-    def _subscribe(self, subscriptions: Iterable[Subscription], now: Micros) -> Asks:
-        asks: list[Ask] = []
-        named: dict[str, Subscription] = {}
-        for sub in subscriptions:
-            instrument = self._streams.catalogue.get(sub.inst)
-            if instrument is None:
-                venue, symbol = split_id(sub.inst)
-                asks.append(Refused((sub,), f"{venue} does not list {symbol}"))
-            else:
-                named[self._carried.begin(sub, instrument.native)] = sub
-        for batch in _batches(list(named)):
-            number = self._acks.ask(tuple(named[name] for name in batch), now)
-            asks.append(_request("SUBSCRIBE", batch, number))
-        return asks
+        def with_orphans(data: bytes, recv: Micros, out: Batch) -> Asks:
+            asks = handle(data, recv, out)
+            self._orphans.offer(book, sub.inst, recv, out)
+            return asks
 
-    def _unsubscribe(self, subscriptions: Iterable[Subscription], now: Micros, out: Batch) -> Asks:
-        found = ((sub, self._streams.catalogue.get(sub.inst)) for sub in subscriptions)
-        gone = [self._carried.end(sub, i.native, now, out) for sub, i in found if i is not None]
-        return [_request("UNSUBSCRIBE", batch, self._acks.ask((), now)) for batch in _batches(gone)]
+        return with_orphans if self.streams.lenient else handle
+
+    def changed(self, sub: Subscription) -> None:
+        """Where single fills are carried too, aggregates tell the same again."""
+        chain = self.flows.get(Subscription(sub.inst, "aggTrade"))
+        if isinstance(chain, TradeChain):
+            chain.echo = Subscription(sub.inst, "trade") in self.wanted
+
+    def speaks_always(self, sub: Subscription) -> bool:
+        return names.speaks_always(sub.channel)
+
+    def never_rests(self, sub: Subscription) -> bool:
+        return names.never_rests(sub.channel)
+
+    def say(self, named: Sequence[Named], now: Micros, *, subscribe: bool) -> Iterable[bytes]:
+        method = "SUBSCRIBE" if subscribe else "UNSUBSCRIBE"
+        for at in range(0, len(named), _NAMES_PER_FRAME):
+            some = named[at : at + _NAMES_PER_FRAME]
+            number = self.acks.ask(tuple(each.sub for each in some) if subscribe else (), now)
+            params = [names.stream_name(each.instrument.native, each.sub.channel) for each in some]
+            yield encode({"method": method, "params": params, "id": number})
 
     # --- frames that the short way does not know ---
 
@@ -173,7 +181,7 @@ class BinanceConversation:
         channel = names.channel_of_stream(kind)
         if not channel:
             raise BadFrame(f"unknown stream {head.stream!r}")
-        return self._carried.deliver(symbol.lower(), channel, data, recv, out)
+        return self._pass_on(symbol, channel, data, recv, out)
 
     def _rows(self, frame: bytes, recv: Micros, out: Batch) -> Asks:
         """All symbols in one frame. A bad row costs none of the others."""
@@ -194,38 +202,43 @@ class BinanceConversation:
             return ()
         if head.e == "serverShutdown":
             return self._renew()
-        if head.lastUpdateId is not None and self._streams.lenient:
-            return self._carried.orphan(data, recv, out)
+        if head.lastUpdateId is not None and self.streams.lenient:
+            return self._orphan(data, recv, out)
         event = head.e
         if not event and head.u is not None and head.B is not None:
             event = "bookTicker"  # the one kind of message without `e` that names its symbol
         channel = names.channel_of_event(event, head.k.i if head.k is not UNSET else "")
         if not (channel and head.s):
             raise BadFrame(f"a frame of no stream that was asked for (event {head.e!r})")
-        return self._carried.deliver(head.s.lower(), channel, data, recv, out)
+        return self._pass_on(head.s, channel, data, recv, out)
+
+    def _pass_on(self, symbol: str, channel: str, data: bytes, recv: Micros, out: Batch) -> Asks:
+        instrument = self.streams.catalogue.native(self.venue, symbol)
+        instrument = instrument or guess(self.venue, symbol.upper())
+        if instrument is None:
+            raise BadFrame(f"no known quote currency ends {symbol!r}: a catalogue would tell")
+        inside = decode_head(data).s
+        if inside and inside.upper() != symbol.upper():
+            raise BadFrame(f"a frame of {inside} in a stream of {symbol}")
+        return self.deliver(Subscription(instrument.id, channel), instrument, data, recv, out)
+
+    def _orphan(self, data: bytes, recv: Micros, out: Batch) -> Asks:
+        """Keep a snapshot of a recording until a book proves to be its own."""
+        self._orphans.add(to_snapshot(decode_book(data), recv, ""))
+        for sub, flow in self.flows.items():
+            if isinstance(flow, BookSync):
+                self._orphans.offer(flow, sub.inst, recv, out)
+        return ()
 
     def _control(self, head: Head, recv: Micros) -> Asks:
         if head.result is not UNSET:
-            accepted = self._acks.answered(head.id)
-            if not accepted:
-                return ()
-            for sub in accepted:
-                self._carried.carry(sub)
-            self._acks.expect((sub for sub in accepted if self._will_speak(sub)), recv)
-            return (Accepted(accepted),)
+            return self.accept(self.acks.answered(head.id), recv)
         failure = head.error if isinstance(head.error, Failure) else head
         reason = f"code {failure.code}: {failure.msg}"
-        refused = self._acks.answered(self._acks.only() if head.id is None else head.id)
-        if refused:
-            return (Refused(refused, reason),)
-        if self._streams.lenient:
-            return ()
+        refused = self.acks.answered(self.acks.only() if head.id is None else head.id)
+        if refused or self.streams.lenient:
+            return self.refuse(refused, reason)
         raise BadFrame(f"the venue reports {reason}")
-
-    def _will_speak(self, sub: Subscription) -> bool:
-        instrument = self._streams.catalogue.get(sub.inst)
-        is_trading = instrument is not None and instrument.active
-        return is_trading and sub in self._carried.wanted and names.speaks_always(sub.channel)
 
     def _renew(self) -> Asks:
         if self._renewing:
@@ -251,28 +264,14 @@ class Binance:
         return to_instruments(body, self.name)
 
     def routes(self, wanted: Sequence[Subscription]) -> list[Route]:
-        """Share out by instrument, so that one more subscription moves few others."""
-        subscriptions = sorted(set(wanted))
-        links = -(-len(subscriptions) // STREAMS_PER_LINK)
-        while links:
-            shards: dict[int, list[Subscription]] = {}
-            for sub in subscriptions:
-                shards.setdefault(_shard(sub.inst, links), []).append(sub)
-            if all(len(shard) <= LIMITS.subscriptions for shard in shards.values()):
-                url = f"{self._config.ws_url.rstrip('/')}/stream"
-                return [
-                    Route(f"{self.name}-{number}", url, tuple(shard))
-                    for number, shard in sorted(shards.items())
-                ]
-            links += 1
-        return []
+        url = f"{self._config.ws_url.rstrip('/')}/stream"
+        return share_out(
+            self.name, url, wanted, per_link=STREAMS_PER_LINK, most=LIMITS.subscriptions
+        )
 
     def converse(self, route: Route, streams: Streams) -> BinanceConversation:
-        everything = Subscription(f"{self.name}:*", "tick")
-        watermark = streams.state.setdefault(everything, Watermark(self.name))
         depth_limit = self._config.depth_limit
-        carried = Carried(self.name, self._rest_url, depth_limit, streams, Acks())
-        return BinanceConversation(route, carried, streams, watermark)
+        return BinanceConversation(self.name, route, streams, self._rest_url, depth_limit)
 
     def recognise(self, frame: bytes, pending: Sequence[Fetch], streams: Streams) -> Fetch | None:
         if frame.startswith(b'{"stream"'):
@@ -286,26 +285,6 @@ class Binance:
             near = [(far, b.key) for b in books if (far := b.distance(seq)) is not None]
             return by_key.get(min(near)[1]) if near else None
         return None
-
-
-def _request(method: str, stream_names: list[str], number: int) -> Send:
-    return Send(encode({"method": method, "params": stream_names, "id": number}))
-
-
-def _batches(stream_names: list[str]) -> list[list[str]]:
-    step = _NAMES_PER_FRAME
-    return [stream_names[i : i + step] for i in range(0, len(stream_names), step)]
-
-
-def _shard(inst: str, links: int) -> int:
-    """Jump consistent hash (Lamping, Veach 2014): one more link moves only its fair share."""
-    key = zlib.crc32(inst.encode())
-    shard, jump = -1, 0
-    while jump < links:
-        shard = jump
-        key = (key * 2862933555777941757 + 1) & 0xFFFFFFFFFFFFFFFF
-        jump = int((shard + 1) * ((1 << 31) / ((key >> 33) + 1)))
-    return shard
 
 
 PLUGIN = Plugin(config=BinanceConfig, build=Binance)

@@ -362,7 +362,7 @@ def test_a_missing_answer_is_said_once():
     assert not wire.asked(Refused)
     wire.tick(0.2).tick(100)
     assert [refused.reason for refused in wire.asked(Refused)] == [
-        "no answer to SUBSCRIBE within 10 s"
+        "no answer to the subscription within 10 s"
     ]
 
 

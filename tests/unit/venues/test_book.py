@@ -3,8 +3,9 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tapewatch.model.codec import decode_json, encode_json
 from tapewatch.model.events import BookDelta, BookSnapshot, Gap
-from tapewatch.ports import Fetch
+from tapewatch.ports import Answer, Fetch
 from tapewatch.venues._binance_handlers import sequence
 from tapewatch.venues._book import MAX_HELD, MAX_HELD_LENIENT, BookSync, Source, State
 
@@ -25,7 +26,9 @@ def snapshot(seq, bids=((100.0, 2.0),)):
 
 class Wire:
     def __init__(self, *, lenient=False):
-        source = Source(sequence, lambda key: Fetch(key, "/depth"))
+        source = Source(
+            sequence, lambda key: Fetch(key, "/depth"), lambda body, _: decode_json(body)
+        )
         self.book = BookSync(INST, "depth", source, lenient=lenient)
         self.now = START
         self.out = []
@@ -36,9 +39,9 @@ class Wire:
             self.asks.extend(self.book.take(one, self.now, self.out))
         return self
 
-    def answer(self, seq, reason=""):
-        body = None if seq is None else snapshot(seq)
-        self.asks.extend(self.book.answer(body, reason, self.now, self.out))
+    def answer(self, seq, status=200):
+        body = b"" if seq is None else encode_json(snapshot(seq))
+        self.asks.extend(self.book.answer(Answer(status, body), self.now, self.out))
         return self
 
     def tick(self, secs):
@@ -130,7 +133,7 @@ def test_a_book_that_was_good_for_a_minute_is_asked_for_at_once():
 
 
 def test_a_failure_is_said_once_and_asked_again_later():
-    wire = Wire().take(delta(10)).answer(None, "HTTP 451").tick(1).answer(None, "HTTP 451")
+    wire = Wire().take(delta(10)).answer(None, 451).tick(1).answer(None, 451)
     assert [gap.reason for gap in wire.gaps()] == ["no snapshot: HTTP 451"]
     assert len(wire.tick(2).asks) == 3
 
@@ -236,10 +239,10 @@ def test_the_book_is_true_or_void_whatever_happens(steps):
         elif action == "answer" and wire.book.key:
             seq = max(0, at - size + 4)  # a little old, or newer than what has come
             at_most = replay(None, seq)
-            body = BookSnapshot(0, 0, INST, seq, tuple(at_most.items()), ())
-            wire.asks.extend(wire.book.answer(body, "", wire.now, wire.out))
+            body = encode_json(BookSnapshot(0, 0, INST, seq, tuple(at_most.items()), ()))
+            wire.asks.extend(wire.book.answer(Answer(200, body), wire.now, wire.out))
         elif action == "fail" and wire.book.key:
-            wire.answer(None, "no")
+            wire.answer(None, 500)
         elif action == "tick":
             wire.tick(size)
     book, seq = None, 0

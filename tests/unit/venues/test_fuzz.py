@@ -22,8 +22,8 @@ from tapewatch.model.events import (
 )
 from tapewatch.model.instrument import Catalogue, Instrument
 from tapewatch.ports import Answer, Fetch, Route, Streams, Subscription
-from tapewatch.venues._binance_carried import _MAX_ADOPTED
 from tapewatch.venues._book import MAX_HELD_LENIENT, BookSync
+from tapewatch.venues._talk import _MAX_ADOPTED
 from tapewatch.venues._trades import MAX_HELD, MAX_HOLES, TradeChain
 from tapewatch.venues.binance import Binance, BinanceConfig
 
