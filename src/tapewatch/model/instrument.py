@@ -39,11 +39,13 @@ class Instrument(Struct, frozen=True):
     contract_size: float = 1.0  # base units a contract; 1 for spot
     active: bool = True
     status: str = ""  # the venue's word, shown when it is not active
+    expiry: str = ""  # of a dated contract, as CCXT writes it: "261225"
 
     @property
     def symbol(self) -> str:
         pair = f"{self.base}/{self.quote}"
-        return f"{pair}:{self.settle}" if self.settle else pair
+        settled = f"{pair}:{self.settle}" if self.settle else pair
+        return f"{settled}-{self.expiry}" if self.expiry else settled
 
     @property
     def id(self) -> InstrumentId:

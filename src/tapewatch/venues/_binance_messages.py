@@ -219,6 +219,7 @@ class Head(Struct):
     e: str = ""
     s: str = ""
     k: _Of | UnsetType = UNSET
+    o: Any = None  # a forced order of USD-M keeps its symbol in here
     u: Any = None
     B: Any = None
     lastUpdateId: Any = None  # noqa: N815 - the venue's word
@@ -227,6 +228,10 @@ class Head(Struct):
     code: int | UnsetType = UNSET
     msg: str = ""
     error: Failure | UnsetType = UNSET
+
+    @property
+    def symbol(self) -> str:
+        return self.s or (str(self.o.get("s", "")) if isinstance(self.o, dict) else "")
 
 
 decode_trade = Decoder(TradeMessage, strict=False).decode

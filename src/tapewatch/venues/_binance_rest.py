@@ -5,10 +5,11 @@ https://developers.binance.com/docs/binance-spot-api-docs/rest-api
 A snapshot of a book has the same form as a partial book of a stream: see `BookMessage`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
 from tapewatch.model.events import InstrumentId, Micros, Side, Trade
 from tapewatch.model.instrument import Instrument
@@ -59,6 +60,9 @@ class _Symbol(Struct, gc=False):
     baseAsset: str  # noqa: N815 - the venue's word
     quoteAsset: str  # noqa: N815 - the venue's word
     filters: list[_Filter] = []
+    # USD-M only:
+    marginAsset: str = ""  # noqa: N815 - the venue's word
+    contractType: str = ""  # noqa: N815 - the venue's word; PERPETUAL, CURRENT_QUARTER ...
 
 
 class _Listing(Struct, gc=False):
@@ -101,15 +105,35 @@ def to_agg_rows(
 
 
 def to_instruments(body: bytes, venue: str) -> list[Instrument]:
-    """Read a listing. One pair listed twice: the one that trades wins, else the first."""
+    """Read a listing of spot pairs."""
+    return _once(_instrument(s, venue) for s in _decode_listing(body).symbols)
+
+
+def to_contracts(body: bytes, venue: str) -> list[Instrument]:
+    """Read a listing of USD-M: perpetuals, and dated contracts whose name ends with the date."""
+    return _once(
+        replace(
+            _instrument(s, venue),
+            settle=s.marginAsset or s.quoteAsset,
+            expiry="" if s.contractType.endswith("PERPETUAL") else s.symbol.partition("_")[2],
+        )
+        for s in _decode_listing(body).symbols
+    )
+
+
+def _instrument(s: _Symbol, venue: str) -> Instrument:
+    steps = {f.filterType: f.tickSize or f.stepSize for f in s.filters}
+    return Instrument(
+        venue, s.baseAsset, s.quoteAsset, s.symbol,
+        tick=steps.get("PRICE_FILTER"), step=steps.get("LOT_SIZE"),
+        active=s.status == "TRADING", status=s.status,
+    )  # fmt: skip
+
+
+def _once(instruments: Iterable[Instrument]) -> list[Instrument]:
+    """One pair listed twice: the one that trades wins, else the first."""
     found: dict[str, Instrument] = {}
-    for s in _decode_listing(body).symbols:
-        steps = {f.filterType: f.tickSize or f.stepSize for f in s.filters}
-        instrument = Instrument(
-            venue, s.baseAsset, s.quoteAsset, s.symbol,
-            tick=steps.get("PRICE_FILTER"), step=steps.get("LOT_SIZE"),
-            active=s.status == "TRADING", status=s.status,
-        )  # fmt: skip
+    for instrument in instruments:
         known = found.get(instrument.id)
         if known is None or (instrument.active and not known.active):
             found[instrument.id] = instrument

@@ -1,11 +1,15 @@
-"""Binance spot's names for streams, and where their past and their snapshots are fetched.
+"""Binance's names for streams, and where their past and their snapshots are fetched.
 
-`channel` is our canonical name of a stream's kind; `stream_name` is what goes over the wire.
+`channel` is our canonical name of a stream's kind; `stream_name` is what goes over the wire. Spot
+and USD-M speak the same language with other words: each brings its `Vocabulary`.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from tapewatch.model.errors import NotFound
 from tapewatch.model.events import BookSnapshot, InstrumentId, Micros, Trade
@@ -21,43 +25,63 @@ from tapewatch.venues._binance_rest import (
 from tapewatch.venues._book import Source
 from tapewatch.venues._trades import History
 
-_INTERVALS = (
-    "1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w",
-)  # fmt: skip
-_TOPS = ("depth5", "depth10", "depth20")
-CHANNELS = (
-    "ticker", "miniTicker", "trade", "aggTrade", "bookTicker", "depth", *_TOPS,
-    *(f"kline_{interval}" for interval in _INTERVALS),
-)  # fmt: skip
+TOPS = ("depth5", "depth10", "depth20")
 # Months have no fixed length, so no interval of ours: read in recordings, not subscribed to.
 _MONTH = "kline_1M"
-_BY_LOWER = {channel.lower(): channel for channel in CHANNELS}
-
-# Known, but no event of ours says what they say: neither events nor dead letters. Block trades
-# have their own id space and are not part of the market's price; bars with a time zone begin at
-# other times than all other bars.
-SKIPPED_STREAMS = frozenset(
-    ("blockTrade", "avgPrice", "referencePrice", "ticker_1h", "ticker_4h", "ticker_1d")
-)
-SKIPPED_EVENTS = frozenset(
-    ("blockTrade", "avgPrice", "referencePrice", "1hTicker", "4hTicker", "1dTicker")
-)
-_EVENTS = {
-    "trade": "trade", "aggTrade": "aggTrade", "depthUpdate": "depth", "bookTicker": "bookTicker",
-    "24hrTicker": "ticker", "24hrMiniTicker": "miniTicker",
+_PAGE = 1000
+# What people type who do not know the venue's words.
+_COMMON = {
+    "trades": "aggTrade", "book": "depth", "quote": "bookTicker", "bbo": "bookTicker",
+    "klines": "kline_1m", "mark_price": "markPrice", "funding": "markPrice",
+    "liquidations": "forceOrder",
 }  # fmt: skip
 
-# These speak within a minute if the symbol trades at all.
-_ALWAYS_SPEAK = ("depth", "kline_", "ticker", "miniTicker")
 
-_PAGE = 1000
-_DEPTH_WEIGHTS = ((100, 5), (500, 25), (1000, 50), (5000, 250))
+class Vocabulary(Struct, frozen=True):
+    channels: tuple[str, ...]
+    events: Mapping[str, str]  # `e` of a frame to channel; bars aside
+    speeds: Mapping[str, str]  # channel to the speed we ask for
+    all_speeds: frozenset[str]  # that frames of channels with speeds may come at
+    # Known, but no event of ours says what they say: neither events nor dead letters.
+    skipped_streams: frozenset[str]
+    skipped_events: frozenset[str]
+    speak: tuple[str, ...]  # begin of channels that speak within a minute if the symbol trades
+    never_rest: tuple[str, ...]  # of those that speak every second or two, trades or not
 
+    def stream_name(self, native: str, channel: str) -> str:
+        """`btcusdt@depth@100ms`. Upper-case names are accepted by the venue and never speak."""
+        return f"{native.lower()}@{channel}{self.speeds.get(channel, '')}"
 
-def stream_name(native: str, channel: str) -> str:
-    """`btcusdt@depth@100ms`. Upper-case names are accepted by the venue and never speak."""
-    speed = "@100ms" if channel == "depth" or channel in _TOPS else ""
-    return f"{native.lower()}@{channel}{speed}"
+    def channel_of_stream(self, kind: str) -> str:
+        """The canonical channel of `depth@100ms`, what follows the symbol; empty if unknown."""
+        name, _, speed = kind.partition("@")
+        if speed in self.all_speeds and name in self.speeds:
+            return name
+        return kind if kind in self.channels or kind == _MONTH else ""
+
+    def channel_of_event(self, event: str, interval: str) -> str:
+        """The channel of a frame without a stream's name, by its `e`; empty if unknown."""
+        if event == "kline":
+            return self.channel_of_stream(f"kline_{interval}")
+        return self.events.get(event, "")
+
+    def is_skipped(self, kind: str) -> bool:
+        name, _, zone = kind.partition("@")
+        return kind in self.skipped_streams or bool(zone and name.startswith("kline_"))
+
+    def channel_of_text(self, text: str) -> str:
+        """Read what a person wrote. Raises NotFound with the nearest channels."""
+        found = self.channel_of_stream(text)
+        if found and found != _MONTH:
+            return found
+        by_lower = {channel.lower(): channel for channel in self.channels}
+        low = text.lower()
+        common = _COMMON.get(low, low.replace("candle_", "kline_"))
+        for name in (low, common, common.lower()):
+            if text != _MONTH and name in by_lower:
+                return by_lower[name]
+        near = difflib.get_close_matches(text, self.channels, n=3, cutoff=0.5)
+        raise NotFound("stream", text, tuple(near or self.channels[:6]))
 
 
 def frame_key(stream: str) -> bytes:
@@ -65,63 +89,32 @@ def frame_key(stream: str) -> bytes:
     return f'{stream}","data":'.encode()
 
 
-def channel_of_stream(kind: str) -> str:
-    """The canonical channel of `depth@100ms`, what follows the symbol; empty if unknown."""
-    name, _, speed = kind.partition("@")
-    if speed in ("100ms", "1000ms") and (name == "depth" or name in _TOPS):
-        return name
-    return kind if kind in CHANNELS or kind == _MONTH else ""
+HistoryOf: TypeAlias = Callable[[str, str, InstrumentId], History]
 
 
-def is_skipped(kind: str) -> bool:
-    name, _, zone = kind.partition("@")
-    return kind in SKIPPED_STREAMS or bool(zone and name.startswith("kline_"))
-
-
-def channel_of_event(event: str, interval: str) -> str:
-    """The channel of a frame without a stream's name, by its `e`; empty if unknown."""
-    return channel_of_stream(f"kline_{interval}") if event == "kline" else _EVENTS.get(event, "")
-
-
-def channel_of_text(text: str) -> str:
-    """Read what a person wrote. Raises NotFound with the nearest channels."""
-    found = channel_of_stream(text)
-    if found and found != _MONTH:
-        return found
-    if text != _MONTH and text.lower() in _BY_LOWER:
-        return _BY_LOWER[text.lower()]
-    near = difflib.get_close_matches(text, CHANNELS, n=3, cutoff=0.5) or CHANNELS[:6]
-    raise NotFound("stream", text, tuple(near))
-
-
-def speaks_always(channel: str) -> bool:
-    return channel.startswith(_ALWAYS_SPEAK)
-
-
-def never_rests(channel: str) -> bool:
-    """Say whether it speaks every second or two, with or without trades."""
-    return channel.startswith(("kline_", "ticker"))
-
-
-def trade_history(rest_url: str, native: str, inst: InstrumentId) -> History:
+def trade_history(url: str, native: str, inst: InstrumentId) -> History:
     """https://developers.binance.com/docs/binance-spot-api-docs/rest-api#old-trade-lookup."""
 
     def fetch(key: str, first: int, count: int) -> Fetch:
         query = f"symbol={quote(native)}&fromId={first}&limit={count}"
-        return Fetch(key, f"{rest_url}/api/v3/historicalTrades?{query}", weight=25)
+        return Fetch(key, f"{url}/historicalTrades?{query}", weight=25)
 
+    return History(_PAGE, fetch, raw_rows(inst))
+
+
+def raw_rows(inst: InstrumentId) -> Callable[[bytes, Micros, bool], Sequence[tuple[int, Trade]]]:
     def rows(body: bytes, recv: Micros, _echo: bool) -> Sequence[tuple[int, Trade]]:  # noqa: FBT001 - the shape of History.rows
         return to_raw_rows(decode_raw_rows(body), recv, inst)
 
-    return History(_PAGE, fetch, rows)
+    return rows
 
 
-def agg_trade_history(rest_url: str, native: str, inst: InstrumentId) -> History:
+def agg_trade_history(url: str, native: str, inst: InstrumentId, weight: int) -> History:
     """https://developers.binance.com/docs/binance-spot-api-docs/rest-api#compressedaggregate-trades-list."""
 
     def fetch(key: str, first: int, count: int) -> Fetch:
         query = f"symbol={quote(native)}&fromId={first}&limit={count}"
-        return Fetch(key, f"{rest_url}/api/v3/aggTrades?{query}", weight=4)
+        return Fetch(key, f"{url}/aggTrades?{query}", weight)
 
     def rows(body: bytes, recv: Micros, echo: bool) -> Sequence[tuple[int, Trade]]:  # noqa: FBT001 - the shape of History.rows
         return to_agg_rows(decode_agg_rows(body), recv, inst, echo=echo)
@@ -129,12 +122,11 @@ def agg_trade_history(rest_url: str, native: str, inst: InstrumentId) -> History
     return History(_PAGE, fetch, rows)
 
 
-def book_source(rest_url: str, native: str, depth_limit: int, inst: InstrumentId) -> Source:
+def book_source(url: str, native: str, limit: int, inst: InstrumentId, weight: int) -> Source:
     """https://developers.binance.com/docs/binance-spot-api-docs/rest-api#order-book."""
-    weight = next((w for limit, w in _DEPTH_WEIGHTS if depth_limit <= limit), 250)
-    url = f"{rest_url}/api/v3/depth?symbol={quote(native)}&limit={depth_limit}"
+    address = f"{url}/depth?symbol={quote(native)}&limit={limit}"
 
     def read(body: bytes, recv: Micros) -> BookSnapshot:
         return to_snapshot(decode_book(body), recv, inst)
 
-    return Source(sequence, lambda key: Fetch(key, url, weight), read)
+    return Source(sequence, lambda key: Fetch(key, address, weight), read)

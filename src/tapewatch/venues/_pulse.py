@@ -20,16 +20,18 @@ STALLED = 3 * SECOND
 class Pulse:
     """Handlers write both fields with every event that has a time."""
 
-    __slots__ = ("never_rests", "recv", "ts")
+    __slots__ = ("lag", "never_rests", "recv", "ts")
 
     def __init__(self) -> None:
+        self.lag = 0  # how far trades may be behind what else comes on this connection
         self.never_rests = False  # carries a stream that speaks every second or two
         self.ts = Micros(0)
         self.recv = Micros(0)
 
     def reached(self, now: Micros) -> Micros:
         passed = max(0, now - self.recv - MARGIN)
-        return Micros(self.ts + (min(passed, STALLED) if self.never_rests else passed))
+        at = self.ts - self.lag
+        return Micros(at + (min(passed, STALLED) if self.never_rests else passed))
 
 
 class Watermark:
