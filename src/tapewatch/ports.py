@@ -93,7 +93,20 @@ class Renew(Struct, frozen=True):
     reason: str
 
 
-Ask: TypeAlias = Send | Fetch | Accepted | Refused | Renew
+class Stalled(Struct, frozen=True):
+    """These are silent beyond their rhythm; they are subscribed anew. Report it."""
+
+    subscriptions: tuple[Subscription, ...]
+    reason: str
+
+
+class Flowing(Struct, frozen=True):
+    """These speak again."""
+
+    subscriptions: tuple[Subscription, ...]
+
+
+Ask: TypeAlias = Send | Fetch | Accepted | Refused | Renew | Stalled | Flowing
 Asks: TypeAlias = Sequence[Ask]  # usually the empty tuple
 
 
@@ -229,6 +242,7 @@ class LinkStatus(Struct):
     reconnects: int = 0
     error: str = ""  # the last one, in words
     retry_at: Micros | None = None
+    stalled: tuple[str, ...] = ()  # streams that are silent beyond their rhythm, in words
 
 
 class FeedConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

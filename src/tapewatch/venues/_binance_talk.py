@@ -15,7 +15,7 @@ from msgspec.json import encode
 from tapewatch.model.errors import BadFrame
 from tapewatch.model.events import Batch, Micros
 from tapewatch.model.instrument import Instrument, guess
-from tapewatch.ports import Ask, Asks, Fetch, Renew, Route, Streams, Subscription
+from tapewatch.ports import Ask, Asks, Fetch, Route, Streams, Subscription
 from tapewatch.venues._binance_messages import (
     Failure,
     Head,
@@ -42,7 +42,6 @@ class BinanceTalk(Talk):
     def __init__(self, venue: str, route: Route, streams: Streams) -> None:
         super().__init__(venue, route, streams)
         self._orphans = Orphans()
-        self._renewing = False
 
     def decode(self, frame: bytes, recv: Micros, out: Batch) -> Asks:
         end = frame.find(b'"', _NAME_AT)
@@ -139,7 +138,7 @@ class BinanceTalk(Talk):
         if head.e in self.names.skipped_events:
             return ()
         if head.e == "serverShutdown":
-            return self._renew()
+            return self.renew("the venue announced that it shuts this connection down")
         if head.lastUpdateId is not None and self.streams.lenient:
             return self._orphan(data, recv, out)
         event = head.e
@@ -177,12 +176,6 @@ class BinanceTalk(Talk):
         if refused or self.streams.lenient:
             return self.refuse(refused, reason)
         raise BadFrame(f"the venue reports {reason}")
-
-    def _renew(self) -> Asks:
-        if self._renewing:
-            return ()
-        self._renewing = True
-        return (Renew("the venue announced that it shuts this connection down"),)
 
 
 def recognised(frame: bytes, pending: Sequence[Fetch], streams: Streams) -> Fetch | None:

@@ -84,6 +84,11 @@ class BookSync:
         self._live_at = Micros(0)
         self._told = ""  # the last failure that was said
 
+    @property
+    def place(self) -> int:
+        """Moves with every change."""
+        return self._held[-1].seq if self._held else self.seq
+
     def take(self, delta: BookDelta, now: Micros, out: Batch) -> Asks:
         """Take a change from the wire."""
         if self.state is State.EMPTY:

@@ -36,16 +36,17 @@ def split(holes: list[Hole], number: int) -> None:
     holes.insert(index + 1, rest)
 
 
-def remove(holes: list[Hole], number: int) -> bool:
-    """Take one id out of the hole that has it."""
+def remove(holes: list[Hole], first: int, count: int = 1) -> bool:
+    """Take ids out of the hole that has them all."""
     if not holes:
         return False
-    split(holes, number)
-    index = at(holes, number)
-    if index < 0:
+    index = at(holes, first)
+    if index < 0 or first + count - 1 > holes[index].last:
         return False
+    split(holes, first)
+    index = at(holes, first)
     hole = holes[index]
-    hole.first += 1
+    hole.first += count
     if hole.first > hole.last:
         holes.pop(index)
     return True

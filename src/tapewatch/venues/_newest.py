@@ -12,6 +12,11 @@ class Newest(Struct):
     seq: int = -1
     ts: Micros = Micros(0)
 
+    @property
+    def place(self) -> int:
+        """Moves with every message."""
+        return self.seq if self.seq >= 0 else self.ts
+
     def repeats(self, ts: Micros) -> bool:
         """Say whether a message of this time came already. Much older: another session."""
         if 0 <= self.ts - ts < MINUTE:

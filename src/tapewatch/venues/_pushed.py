@@ -41,6 +41,11 @@ class PushedBook:
         self._ready_at = Micros(0)
         self._live_at = Micros(0)
 
+    @property
+    def place(self) -> int:
+        """Moves with every change."""
+        return self.seq
+
     def snapshot(self, snapshot: BookSnapshot, by: object, now: Micros, out: Batch) -> None:
         """Begin anew with this one, whatever was there."""
         out.append(snapshot)
@@ -95,6 +100,11 @@ class PushedBook:
             self._wait = SECOND
         self.state = State.EMPTY
         self._ready_at = Micros(0)
+
+    def broken(self, by: object, reason: str, now: Micros, out: Batch) -> None:
+        """This connection has lost a change; it matters if the book follows it."""
+        if by is self._leader:
+            self.void(reason, now, out)
 
     def left(self, by: object, reason: str, now: Micros, out: Batch) -> None:
         """This connection carries it no more. Others that do subscribe anew when it led."""

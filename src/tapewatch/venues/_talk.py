@@ -14,7 +14,7 @@ frame.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -28,9 +28,12 @@ from tapewatch.ports import (
     Ask,
     Asks,
     Fetch,
+    Flowing,
     Refused,
+    Renew,
     Route,
     Send,
+    Stalled,
     Streams,
     Subscription,
 )
@@ -39,9 +42,11 @@ from tapewatch.venues._book import BookSync, Sequencing, Source
 from tapewatch.venues._newest import Newest
 from tapewatch.venues._pulse import Pulse, Watermark
 from tapewatch.venues._pushed import PushedBook
+from tapewatch.venues._rhythm import Rhythm
 from tapewatch.venues._trades import History, TradeChain
 
-Handler: TypeAlias = Callable[[bytes, Micros, Batch], Asks]
+Data: TypeAlias = Any  # bytes of a frame, or what the venue's `decode` has read already
+Handler: TypeAlias = Callable[[Data, Micros, Batch], Asks]
 _MAX_ADOPTED = 10_000  # streams of one recording; the venue has fewer
 
 
@@ -53,6 +58,11 @@ class Flow(Protocol):
     @property
     def key(self) -> str:
         """Of the Fetch under way; empty if there is none."""
+        ...
+
+    @property
+    def place(self) -> int:
+        """Moves with every message, so that silence can be seen."""
         ...
 
     def answer(self, answer: Answer, now: Micros, out: Batch) -> Asks: ...
@@ -85,6 +95,8 @@ class Talk(ABC):
         self._sharing: dict[bytes, list[Subscription]] = {}  # all that are found by this key
         self._asked: set[str] = set()  # keys of our Fetches under way
         self._beat_at = Micros(0)
+        self._rhythm: Rhythm[Subscription] = Rhythm()
+        self._renewing = False
         everything = Subscription(f"{venue}:*", "tick")
         self._mark: Watermark = streams.state.setdefault(everything, Watermark(venue))
 
@@ -149,10 +161,10 @@ class Talk(ABC):
         if self.beat and not 0 <= now - self._beat_at < self.beat_secs * SECOND:
             self._beat_at = now
             asks.append(Send(self.beat))
-        for sub, flow in self.flows.items():
+        for flow in self.flows.values():
             asks.extend(flow.tick(now, out))
-            if isinstance(flow, PushedBook) and flow.due(self, now):
-                asks.extend(self._again(sub, now))
+        asks.extend(self.again([sub for sub in self.flows if self._is_due(sub, now)], now))
+        asks.extend(self._listen_for_silence(now, out))
         if self._mark.due(now):
             tick = self._mark.tick(self._held(), now)
             if tick is not None:
@@ -237,7 +249,7 @@ class Talk(ABC):
         return newest
 
     def deliver(
-        self, sub: Subscription, instrument: Instrument, data: bytes, recv: Micros, out: Batch
+        self, sub: Subscription, instrument: Instrument, data: Data, recv: Micros, out: Batch
     ) -> Asks:
         """Give data to a stream that was found by other ways than its key.
 
@@ -266,6 +278,37 @@ class Talk(ABC):
         """Say whether any connection carries this stream, which has a book or a chain."""
         flow: Flow | None = self.streams.state.get(sub)
         return flow is not None and bool(flow.carriers)
+
+    def renew(self, reason: str) -> Asks:
+        """A successor is wanted; said once."""
+        if self._renewing:
+            return ()
+        self._renewing = True
+        return (Renew(reason),)
+
+    # --- silence ---
+
+    def _listen_for_silence(self, now: Micros, out: Batch) -> Asks:
+        """Subscribe anew to what is silent beyond its rhythm; if all is silent, connect anew."""
+        if self.streams.lenient:
+            return ()
+        state = self.streams.state
+        before = frozenset(self._rhythm.stalled)
+        places = ((sub, state[sub].place) for sub in self.wanted if sub in state)
+        asks: list[Ask] = []
+        for silence in self._rhythm.look(places, now):
+            sub = silence.key
+            usual = max(silence.usual_secs, 0.1)
+            reason = f"silent for {silence.silent_secs:.1f} s, of late never for {usual:.1f} s"
+            asks.append(Stalled((sub,), reason))
+            asks.extend(self.resync(sub, reason, now, out))
+            asks.extend(self.again((sub,), now))
+        flowing = before - self._rhythm.stalled
+        if flowing:
+            asks.append(Flowing(tuple(sorted(flowing))))
+        if self._rhythm.all_stalled():
+            asks.extend(self.renew("all its streams are silent beyond their rhythm"))
+        return asks
 
     # --- how streams begin and end ---
 
@@ -297,14 +340,18 @@ class Talk(ABC):
                 named.append(Named(self.key(sub, instrument), sub, instrument))
         return [Send(frame) for frame in self.say(named, now, subscribe=False)] if named else ()
 
-    def _again(self, sub: Subscription, now: Micros) -> Asks:
-        """Subscribe anew, for a new snapshot."""
-        instrument = self.streams.catalogue.get(sub.inst)
-        if instrument is None:
+    def again(self, subscriptions: Iterable[Subscription], now: Micros) -> Asks:
+        """Subscribe anew, for new snapshots."""
+        found = ((sub, self.streams.catalogue.get(sub.inst)) for sub in subscriptions)
+        named = [Named(self.key(s, each), s, each) for s, each in found if each is not None]
+        if not named:
             return ()
-        named = (Named(self.key(sub, instrument), sub, instrument),)
         frames = [*self.say(named, now, subscribe=False), *self.say(named, now, subscribe=True)]
         return [Send(frame) for frame in frames]
+
+    def _is_due(self, sub: Subscription, now: Micros) -> bool:
+        flow = self.flows[sub]
+        return isinstance(flow, PushedBook) and flow.due(self, now)
 
     def _begin(self, sub: Subscription, instrument: Instrument) -> bool:
         """Make the stream's handler. False: its key is in use by others already."""
@@ -320,7 +367,7 @@ class Talk(ABC):
     def _listen(self, key: bytes, sub: Subscription, instrument: Instrument) -> None:
         handle = self.handler(sub, instrument)
 
-        def first(data: bytes, recv: Micros, out: Batch) -> Asks:
+        def first(data: Data, recv: Micros, out: Batch) -> Asks:
             asks = handle(data, recv, out)
             self.handlers[key] = handle
             for each in self._all_of(sub):
@@ -334,6 +381,7 @@ class Talk(ABC):
         """Drop what still comes of it. False: others still use its key."""
         key = self.key(sub, instrument)
         self.wanted.discard(sub)
+        self._rhythm.forget(sub)
         self.acks.heard(sub)
         flow = self.flows.pop(sub, None)
         if flow is not None:
@@ -391,6 +439,6 @@ class Talk(ABC):
         return (ts for ts in since if ts is not None)
 
 
-def _ignore(_data: bytes, _recv: Micros, _out: Batch) -> Asks:
+def _ignore(_data: Data, _recv: Micros, _out: Batch) -> Asks:
     """Drop what still comes after unsubscribing."""
     return ()

@@ -13,6 +13,10 @@
 Each id passed on or given up is told in exactly one Coverage of HAVE, REPAIRED or LOST. Only an
 outage that is too long to repair stays MISSING. It knows no venue: the venue gives `History`.
 It outlives connections, so an outage is a jump like any other.
+
+Where ids count single fills and a live trade may be many of them (`History.spans`), a trade has
+`count` ids, from the one it is taken with. One of which some ids were told already is dropped:
+its other ids are missing, and come as single fills.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,6 +47,7 @@ SHORT_PAGES = 3  # a page that ends too early is asked again so often: replicas 
 # each failure has had the tries of the HTTP layer before. A minute of trouble is ridden out.
 RETRY_SECS = (2, 4, 8, 16, 32)
 _COVER_EVERY = SECOND
+_PROMISED = SECOND  # a trade may be so much later than a message that speaks of it
 QUIET = 5 * SECOND  # a stream that says nothing for so long after an outage has nothing to say
 
 
@@ -52,6 +57,7 @@ class History(Struct, frozen=True):
     page: int  # rows in one answer at most
     fetch: Callable[[str, int, int], Fetch]  # key, first id, how many
     rows: Callable[[bytes, Micros, bool], Sequence[tuple[int, Trade]]]  # body, recv, echo
+    spans: bool = False  # a trade has as many ids as it has fills
 
 
 class _Asked(Struct, frozen=True):
@@ -86,7 +92,7 @@ class TradeChain:
         self._lenient = lenient
         self._mark = self.next  # from here to `next` all ids are in hand, not yet told
         self._held: dict[int, Trade] = {}
-        self._top = self.next  # one above the highest id; in use while trades are held
+        self._top = self.next  # one above the highest id; in use while trades are held or missing
         self._late: list[Hole] = []  # said in a Gap, still hoped for; all below `next`
         self._run: Coverage | None = None  # ids outside the order, not yet told
         self._asked: _Asked | None = None
@@ -98,20 +104,33 @@ class TradeChain:
         self._again_at = Micros(0)
         self._pause_length = 0
         self._covered_at = Micros(0)
+        self._promised = -1  # the venue says that it has traded up to this id
+        self._promised_at = Micros(0)
 
     @property
     def key(self) -> str:
         """Of the Fetch under way; empty if there is none."""
         return self._asked.key if self._asked is not None else ""
 
+    @property
+    def place(self) -> int:
+        """Moves with every new id."""
+        return self.next + self._top
+
     def take(self, number: int, trade: Trade, recv: Micros, out: Batch) -> Asks:
-        """Take a live trade. When it is `next` and nothing waits, the caller may pass it on."""
+        """Take a live trade by its first id.
+
+        When it is `next` and nothing waits, the caller may pass it on.
+        """
         now = recv or trade.ts  # a recording without receive times
         if self.next < 0:
             self.next = self._mark = number
-        top = self._top if self._held else self.next
+        top = self._above()
         if number >= top:
             self._append(top, number, trade, now, out)
+        elif top - RECENT_IDS < number < top < number + self._size(trade):
+            self._open(top, number + self._size(trade) - 1, trade.ts, now, out)
+            self._top = number + self._size(trade)
         elif not self._fill(number, trade, out):
             if not self._restarted(number, trade):
                 return ()
@@ -119,6 +138,21 @@ class TradeChain:
         self.ts = max(self.ts, trade.ts)
         self._release(now, out)
         return self._ask(now)
+
+    def promise(self, last: int, now: Micros) -> bool:
+        """Hear from the venue up to which id it has traded; what does not come is asked for.
+
+        Trades may be a moment behind such a message. False: some of them are still to come.
+        """
+        if self.next < 0:
+            self.next = self._mark = last + 1  # what was before us is not ours
+        if last < self._above():
+            if last == self.next - 1:
+                self._cut_at = None  # the outage cost nothing
+            return not self.holes
+        if self._promised < self._above():
+            self._promised, self._promised_at = last, now
+        return False
 
     def answer(self, answer: Answer, now: Micros, out: Batch) -> Asks:
         """Take the page that was asked for, or its failure."""
@@ -153,6 +187,7 @@ class TradeChain:
             self._quiet_until = self._quiet_until or Micros(now + QUIET)
             if not 0 < self._quiet_until - now <= QUIET:
                 self._cut_at = None
+        self._doubt(now, out)
         self._release(now, out)
         if not 0 <= now - self._covered_at < _COVER_EVERY:
             self._covered_at = now
@@ -183,11 +218,17 @@ class TradeChain:
         """
         if self.holes:
             return self.holes[0].since
+        if self._promised >= max(0, self.next):
+            return self.ts
         return self.ts if self._quiet_until and self._cut_at == self.next else None
 
     def waits_for(self, first: int) -> bool:
         """Say whether a page that begins with this id would answer what was asked."""
         return self._asked is not None and self._asked.first <= first <= self._asked.last
+
+    def _above(self) -> int:
+        """One above the highest id that is passed on, held or waited for."""
+        return self._top if self._held or self.holes else self.next
 
     # --- live trades ---
 
@@ -195,7 +236,10 @@ class TradeChain:
         if number > top:
             self._open(top, number - 1, trade.ts, now, out)
         self._held[number] = trade
-        self._top = number + 1
+        self._top = number + self._size(trade)
+
+    def _size(self, trade: Trade) -> int:
+        return trade.count if self._history.spans else 1
 
     def _open(self, first: int, last: int, ts: Micros, now: Micros, out: Batch) -> None:
         if len(self.holes) + len(self._late) >= MAX_HOLES:
@@ -211,12 +255,20 @@ class TradeChain:
         out.append(self._coverage(Holding.MISSING, first, last, now, reason))
         self.holes.append(hole)
 
+    def _doubt(self, now: Micros, out: Batch) -> None:
+        """What was promised and did not come is a hole above the newest trade."""
+        above = self._above()
+        if self._promised < max(0, above) or 0 <= now - self._promised_at < _PROMISED:
+            return
+        self._open(above, self._promised, self.ts or now, now, out)
+        self._top = self._promised + 1
+
     def _restarted(self, number: int, trade: Trade) -> bool:
         """Low ids are duplicates unless they are very low, or newer than all that was seen."""
         return self.next - number > RECENT_IDS or trade.ts > self.ts + SECOND
 
     def _restart(self, number: int, trade: Trade, now: Micros, out: Batch) -> None:
-        before = (self._top if self._held else self.next) - 1
+        before = self._above() - 1
         reason = f"the venue restarted its numbering: trade id {number} after {before}"
         for hole in self.holes:
             hole.repair, hole.until, hole.lost = False, Micros(0), hole.lost or reason
@@ -226,18 +278,19 @@ class TradeChain:
             out.append(self._coverage(Holding.LOST, hole.first, hole.last, now, reason))
         self._late.clear()
         self._asked = None
+        self._promised = -1
         out.append(Gap(trade.ts, now, self._inst, self._channel, reason))
         self.ts = trade.ts
         self.next = self._mark = number
         self._held[number] = trade
-        self._top = number + 1
+        self._top = number + self._size(trade)
 
     def _fill(self, number: int, trade: Trade, out: Batch) -> bool:
         """Put a trade where it is missing. False: it is missing nowhere."""
-        if remove(self.holes, number):
+        if remove(self.holes, number, self._size(trade)):
             self._held[number] = trade
             return True
-        if remove(self._late, number):
+        if remove(self._late, number, self._size(trade)):
             out.append(trade)
             self._note(Holding.REPAIRED if trade.repaired else Holding.HAVE, number, trade, out)
             return True
@@ -245,7 +298,7 @@ class TradeChain:
 
     def _release(self, now: Micros, out: Batch) -> None:
         """Pass on what is in order, up to a hole that may still be repaired in time."""
-        while self._held:
+        while self._held or self.holes:
             trade = self._held.pop(self.next, None)
             if trade is not None:
                 self._pass_on(trade, now, out)
@@ -263,9 +316,9 @@ class TradeChain:
         if trade.repaired:
             self._tell_have(now, out)
             self._note(Holding.REPAIRED, self.next, trade, out)
-            self._mark = self.next + 1
+            self._mark = self.next + self._size(trade)
         out.append(trade)
-        self.next += 1
+        self.next += self._size(trade)
 
     def _say(self, hole: Hole, now: Micros, out: Batch) -> None:
         self._tell(now, out)
@@ -303,6 +356,8 @@ class TradeChain:
     def _take_rows(
         self, asked: _Asked, rows: Sequence[tuple[int, Trade]], now: Micros, out: Batch
     ) -> None:
+        # A venue that pages from newer to older may give what lies below: that proves nothing.
+        rows = [row for row in rows if row[0] >= asked.first]
         through = asked.first - 1
         for number, trade in rows:
             self._fill(number, trade, out)
@@ -311,7 +366,7 @@ class TradeChain:
         if through >= asked.first:
             reason = "the venue's history does not have them"
             self._give_up(asked.first, through, reason, now, out)
-        if len(rows) >= asked.count or through >= asked.last:
+        if len(rows) >= asked.count or through >= min(asked.last, asked.first + asked.count - 1):
             self._short_pages = 0
             return
         self._short_pages += 1
@@ -339,7 +394,8 @@ class TradeChain:
         else:
             self._tell_run(out)
             first = number
-        self._run = self._coverage(holding, first, number, trade.recv)
+        last = number + self._size(trade) - 1
+        self._run = self._coverage(holding, first, last, trade.recv)
 
     def _tell(self, now: Micros, out: Batch) -> None:
         self._tell_have(now, out)

@@ -22,11 +22,13 @@ from tapewatch.ports import (
     Asks,
     Conversation,
     Fetch,
+    Flowing,
     LinkState,
     Refused,
     Renew,
     Route,
     Send,
+    Stalled,
     Subscription,
 )
 from tapewatch.wire.link import Link
@@ -51,6 +53,7 @@ class Life:
         self.state = LinkState.CONNECTING
         self.subscriptions = frozenset(route.subscriptions)
         self.accepted: set[Subscription] = set()
+        self.stalled: dict[Subscription, str] = {}
         self.refused = refused  # the session's: it outlives us
         self.frames = 0
         self.last_data = Micros(0)
@@ -144,6 +147,7 @@ class Life:
         """Change what this connection carries, now or with the handshake."""
         self.subscriptions = subscriptions
         self.accepted &= subscriptions
+        self.stalled = {sub: why for sub, why in self.stalled.items() if sub in subscriptions}
         self._route = Route(self._route.name, self._route.url, tuple(sorted(subscriptions)))
         if self._conversation is not None and not self.ended.is_set():
             now = self._flow.aside()
@@ -184,6 +188,10 @@ class Life:
                     self._settle()
                 case Refused():
                     self._refuse(ask)
+                case Stalled():
+                    self._tell_stalled(ask)
+                case Flowing():
+                    self._tell_flowing(ask)
                 case Renew():
                     self._want_successor(ask.reason)
                 case _:  # a frame for a link that is gone
@@ -196,6 +204,18 @@ class Life:
         for each in ask.subscriptions:
             fields = {"venue": self._shared.venue, "inst": each.inst, "channel": each.channel}
             log.error("subscription_refused", extra={"fields": {**fields, "reason": ask.reason}})
+
+    def _tell_stalled(self, ask: Stalled) -> None:
+        self.stalled.update(dict.fromkeys(ask.subscriptions, ask.reason))
+        for each in ask.subscriptions:
+            fields = {"venue": self._shared.venue, "inst": each.inst, "channel": each.channel}
+            log.warning("stream_stalled", extra={"fields": {**fields, "reason": ask.reason}})
+
+    def _tell_flowing(self, ask: Flowing) -> None:
+        for each in ask.subscriptions:
+            self.stalled.pop(each, None)
+            fields = {"venue": self._shared.venue, "inst": each.inst, "channel": each.channel}
+            log.info("stream_flows_again", extra={"fields": fields})
 
     def _settle(self) -> None:
         if self.subscriptions - self.accepted - self.refused.keys() or self.ended.is_set():

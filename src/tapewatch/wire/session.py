@@ -96,6 +96,7 @@ class Session:
             reconnects=self._reconnects,
             error=self._error or self._refusals(),
             retry_at=self._retry_at,
+            stalled=_in_words(life.stalled) if life else (),
         )
 
     def _asked(self) -> frozenset[Subscription]:
@@ -213,6 +214,10 @@ class Session:
         if delay is not None:
             fields["retry_secs"] = round(delay, 1)
         log.log(level, event, extra={"fields": fields})
+
+
+def _in_words(stalled: dict[Subscription, str]) -> tuple[str, ...]:
+    return tuple(f"{sub.inst} {sub.channel}: {why}" for sub, why in sorted(stalled.items()))
 
 
 async def _ended_within(life: Life, secs: float) -> None:
