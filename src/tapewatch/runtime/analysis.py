@@ -68,14 +68,14 @@ async def analyse(
         insts = await query.instruments()
         if not insts:
             return None
-        inst = _choose(insts, symbol)
+        inst = choose(insts, symbol)
         candles = await query.candles(inst, _INTERVAL, since, until, _LIMIT)
     finally:
         query.close()
     return summarise(inst, candles) if candles else None
 
 
-def _choose(insts: list[str], symbol: str | None) -> str:
+def choose(insts: list[str], symbol: str | None) -> str:
     if symbol is None:
         return min(insts)
     known = Catalogue()

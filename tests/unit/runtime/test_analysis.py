@@ -41,10 +41,10 @@ def test_volatility_is_scaled_to_a_day_and_leaves_holes_out():
 
 def test_any_spelling_is_found_and_an_unknown_one_gets_the_nearest():
     insts = ["binance:ETH/USDT", INST]
-    assert analysis._choose(insts, "btc-usdt") == INST
-    assert analysis._choose(insts, None) == INST
+    assert analysis.choose(insts, "btc-usdt") == INST
+    assert analysis.choose(insts, None) == INST
     with pytest.raises(NotFound, match="BTC/USDT"):
-        analysis._choose(insts, "BTCUSTD")
+        analysis.choose(insts, "BTCUSTD")
 
 
 async def test_without_anything_stored_there_is_no_report(tmp_path):
