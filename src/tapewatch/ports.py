@@ -338,6 +338,25 @@ class State(Protocol):
     def next_timer(self) -> Micros | None: ...
 
 
+class Measure(Struct, frozen=True):
+    """A number that a processor gives: so rules can be checked before they run.
+
+    In rules it is called `name` where it has one window or its name says it (`change_24h`), else
+    `name_window` (`volatility_5m`).
+    """
+
+    name: str  # `Metric.name`
+    windows: tuple[str, ...]  # every `Metric.window` that may come
+    unit: str  # "fraction", "usd", "bps", "ratio", "sigma", "count", "quote", "secs" ...
+    text: str  # one line for people
+
+    def words(self) -> dict[str, str]:
+        """What rules may say, and the window it means."""
+        if len(self.windows) == 1:
+            return {self.name: self.windows[0]}
+        return {f"{self.name}_{window}": window for window in self.windows}
+
+
 class Processor(Protocol[S]):
     """What a file in `process/` declares."""
 
@@ -345,6 +364,7 @@ class Processor(Protocol[S]):
     wants: frozenset[type[Event]]
     gives: frozenset[type[Event]]
     state: type[S]
+    measures: tuple[Measure, ...]  # of the Metrics it gives
 
     def key(self, event: Any) -> str:
         """Usually the instrument id. Depends on the event's type and instrument only."""

@@ -28,6 +28,7 @@ from tapewatch.ports import (
     Fetch,
     Latest,
     Limits,
+    Measure,
     Plugin,
     Processor,
     Route,
@@ -75,6 +76,7 @@ class Detector:
     wants: frozenset[type[Event]] = frozenset({Trade})
     gives: frozenset[type[Event]] = frozenset({Metric})
     state = Counting
+    measures: tuple[Measure, ...] = (Measure("count", ("1s",), "count", "events seen"),)
 
     def key(self, event: Any) -> str:
         return str(event.inst)

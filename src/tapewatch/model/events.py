@@ -171,9 +171,13 @@ class Metric(MarketEvent, frozen=True, gc=False, tag="metric"):
     value: float
     window: str
     quality: Quality = Quality.PARTIAL
+    baseline: float | None = None  # what is usual, where the value is judged against something
+    evidence: tuple[str, ...] = ()  # what it rests on: "trade 4711 3.2 @ 61837.63", a few at most
 
 
 class Alert(MarketEvent, frozen=True, gc=False, tag="alert"):
+    """A change in the life of one alert. `id` is the same from pending to resolved."""
+
     id: str
     rule: str
     state: AlertState
@@ -181,6 +185,13 @@ class Alert(MarketEvent, frozen=True, gc=False, tag="alert"):
     value: float
     text: str
     quality: Quality = Quality.PARTIAL
+    threshold: float | None = None  # that `value` was compared with
+    baseline: float | None = None
+    window: str = ""
+    since: Micros = Micros(0)  # event time when the condition began to hold
+    labels: tuple[str, ...] = ()  # "key=value", sorted
+    notify: tuple[str, ...] = ()  # channels
+    evidence: tuple[str, ...] = ()
 
 
 class NewsItem(Event, frozen=True, gc=False, tag="news"):
@@ -189,6 +200,8 @@ class NewsItem(Event, frozen=True, gc=False, tag="news"):
     title: str
     url: str
     assets: tuple[str, ...] = ()
+    summary: str = ""
+    published: Micros | None = None  # as the source claims; `ts` is never after `recv`
 
 
 class Gap(MarketEvent, frozen=True, gc=False, tag="gap"):

@@ -30,7 +30,7 @@ from tapewatch.model.events import (
     Quote,
 )
 from tapewatch.model.times import MINUTE, SECOND
-from tapewatch.ports import Plugin
+from tapewatch.ports import Measure, Plugin
 from tapewatch.stream.book import Book, is_book_channel
 
 _NEVER = Micros(0)
@@ -132,6 +132,13 @@ class BookStats:
         self.gives: frozenset[type[Event]] = frozenset({Metric, Gap})
         self.state = BookStatsState
         self._reach = config.reach_bps / _BPS
+        near = (f"{config.reach_bps:g}bps",)
+        self.measures = (
+            Measure("spread_bps", ("1s",), "bps", "between best bid and best ask"),
+            Measure("depth_bid", near, "quote", "worth of the bids near the middle price"),
+            Measure("depth_ask", near, "quote", "worth of the asks near the middle price"),
+            Measure("imbalance", near, "ratio", "bids less asks near the price, -1 to 1"),
+        )
 
     def key(self, event: Any) -> str:
         inst: InstrumentId = event.inst

@@ -38,7 +38,7 @@ from tapewatch.model.events import (
     Trade,
 )
 from tapewatch.model.times import MINUTE, SECOND, Interval
-from tapewatch.ports import Plugin
+from tapewatch.ports import Measure, Plugin
 from tapewatch.process._bars import Bar, Level, to_candle
 from tapewatch.process._proof import Proof
 
@@ -288,6 +288,9 @@ class Candles:
         self.wants: frozenset[type[Event]] = frozenset({Trade, Gap, Coverage})
         self.gives: frozenset[type[Event]] = frozenset({Candle, Metric})
         self.state = CandleState
+        self.measures = (
+            Measure("late_trades", ("1s",), "count", "trades that came after their candle closed"),
+        )
         self._config = config
         self._intervals = intervals
 

@@ -27,7 +27,7 @@ from tapewatch.model.events import (
     Trade,
 )
 from tapewatch.model.times import DAY, MINUTE, SECOND, Interval
-from tapewatch.ports import Plugin
+from tapewatch.ports import Measure, Plugin
 from tapewatch.stream.window import Samples
 
 _NEVER = Micros(0)
@@ -165,6 +165,10 @@ class Rolling:
         self.wants: frozenset[type[Event]] = frozenset({Trade, Ticker, Gap})
         self.gives: frozenset[type[Event]] = frozenset({Metric})
         self.state = RollingState
+        self.measures = (
+            Measure("change_24h", ("24h",), "fraction", "price change in the last 24 hours"),
+            Measure("change_short", (short.name,), "fraction", "price change in a short window"),
+        )
         self._short = short
 
     def key(self, event: Any) -> str:

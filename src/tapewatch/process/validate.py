@@ -37,7 +37,7 @@ _EARLIEST = 1_230_768_000 * SECOND  # 2009: there was no market before
 _LATEST = 4_102_444_800 * SECOND  # 2100
 _MAX_AHEAD = DAY
 _MAX_TEXT = 128  # trade ids of all venues are far shorter
-_MAX_LEVELS = 20_000  # a side; the deepest snapshot of any venue has 5,000
+_MAX_LEVELS = 200_000  # a side; the deepest snapshot of any venue has some 40,000
 
 
 def validate(batch: Batch) -> tuple[Batch, list[DeadLetter]]:

@@ -21,7 +21,7 @@ from tapewatch.model.events import (
     Quality,
 )
 from tapewatch.model.times import Interval
-from tapewatch.ports import Plugin
+from tapewatch.ports import Measure, Plugin
 from tapewatch.process.rollup import extend
 
 
@@ -98,6 +98,7 @@ class VenueCandles:
         self.wants: frozenset[type[Event]] = frozenset({Candle})
         self.gives: frozenset[type[Event]] = frozenset({Candle})
         self.state = VenueCandlesState
+        self.measures: tuple[Measure, ...] = ()
         self._base = base
         self._larger = larger
 
