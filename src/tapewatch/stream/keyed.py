@@ -5,7 +5,7 @@
 
 The key of an event must follow from its type and its instrument, because it is asked for once a
 cell and not once an event. A key that begins with a venue (`binance:BTC/USDT`) hears the ticks of
-that venue; any other key hears all ticks.
+that venue; any other key, and `all:BTC/USDT`, hears all ticks.
 
 Nothing here reads the times of events or knows what a processor does. It is bounded: beyond
 `max_keys` instruments the events of new ones are left out and counted (instruments come from
@@ -26,6 +26,7 @@ from tapewatch.ports import Processor, State
 Handler: TypeAlias = Callable[[Any], Sequence[AnyEvent]]
 Cell: TypeAlias = dict[type[Event], tuple[Handler, ...]]
 
+EVERYWHERE = "all"  # in the venue's place of an instrument: a number over several venues
 _FORMAT = 1
 
 
@@ -78,6 +79,12 @@ class Keyed:
                 if kind in processor.wants
             )
         return cell[kind]
+
+    def state(self, name: str, key: str) -> State | None:
+        for processor, states in zip(self._processors, self._states, strict=True):
+            if processor.name == name:
+                return states.get(key)
+        return None
 
     def place(self, state: State) -> tuple[int, str]:
         """Tell which processor a state belongs to, and its key. For errors: it searches."""
@@ -170,7 +177,9 @@ class Keyed:
 
     def _keep(self, order: int, key: str, state: State) -> None:
         self._states[order][key] = state
-        venue = key.partition(":")[0] if ":" in key else ""
+        venue, colon, _ = key.partition(":")
+        if not colon or venue == EVERYWHERE:
+            venue = ""
         self._timed.setdefault(venue, []).append(Timed(key, order, state))
 
 

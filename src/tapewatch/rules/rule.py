@@ -1,0 +1,90 @@
+"""A rule as people write it, and as it is applied: its condition read, its message checked."""
+
+import string
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from tapewatch.model.events import InstrumentId
+from tapewatch.rules.expression import Expression, Unreadable, parse
+
+Secs = Annotated[float, Meta(ge=0, le=31 * 86_400)]
+FIELDS = (
+    "rule", "inst", "symbol", "venue", "value", "threshold", "baseline", "window", "metric",
+    "severity", "quality", "evidence",
+)  # fmt: skip
+
+
+class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An entry of `alerts.rules`."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    when: str
+    resolve_when: str = ""  # empty: when `when` holds no more
+    instruments: tuple[str, ...] = ("*",)  # patterns over ids: `binance:*`, `*:BTC/USDT`
+    hold_secs: Secs = 0.0  # the condition must hold so long
+    cooldown_secs: Secs = 0.0  # after a notice none of the same alert for so long
+    repeat_secs: Secs = 0.0  # a firing alert is told again so often; 0: never
+    forget_secs: Annotated[float, Meta(gt=0, le=86_400 * 2)] = 300.0  # older values are unknown
+    severity: Literal["info", "warning", "critical"] = "warning"
+    labels: dict[str, str] = field(default_factory=dict)
+    message: str = ""  # with the fields of FIELDS: "{symbol} moved {value:+.1%}"
+    notify: tuple[str, ...] = ()
+    enabled: bool = True
+
+
+class Mistake(ValueError):
+    """Something is wrong with a rule: in which of its fields, and where in its text."""
+
+    def __init__(self, field_name: str, reason: str, column: int | None = None) -> None:
+        super().__init__(reason)
+        self.field = field_name
+        self.column = column
+
+
+class Compiled(Struct, frozen=True):
+    rule: Rule
+    when: Expression
+    resolve: Expression | None
+    names: tuple[str, ...]  # the metrics that it wants
+
+    def fits(self, inst: InstrumentId) -> bool:
+        return any(fnmatchcase(inst, pattern) for pattern in self.rule.instruments)
+
+
+def compile_rule(rule: Rule, words: Mapping[str, object]) -> Compiled:
+    """Read what is text in it. Raises Mistake; `words` are the metrics there are."""
+    when = _condition("when", rule.when, words)
+    if not when.names:
+        raise Mistake("when", "it names no metric, so it is always the same", 0)
+    resolve = _condition("resolve_when", rule.resolve_when, words) if rule.resolve_when else None
+    _check_message(rule.message)
+    names = dict.fromkeys((*when.names, *(resolve.names if resolve else ())))
+    return Compiled(rule, when, resolve, tuple(names))
+
+
+def _condition(name: str, text: str, words: Mapping[str, object]) -> Expression:
+    try:
+        return parse(text, words)
+    except Unreadable as mistake:
+        raise Mistake(name, str(mistake), mistake.column) from mistake
+
+
+def _check_message(message: str) -> None:
+    try:
+        fields = [name for _, name, _, _ in string.Formatter().parse(message) if name is not None]
+        for name in fields:
+            if name not in FIELDS:
+                raise Mistake("message", f"unknown field {{{name}}}; there is {', '.join(FIELDS)}")
+        _sample(message)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, Mistake):
+            raise
+        raise Mistake("message", f"it cannot be filled in: {error}") from error
+
+
+def _sample(message: str) -> str:
+    numbers = dict.fromkeys(("value", "threshold", "baseline"), 1.0)
+    return message.format(**(dict.fromkeys(FIELDS, "x") | numbers))
