@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from tapewatch.cli._exchange import SimulatedBinance
+from tapewatch.cli._exchange import SimulatedWorld
 
 GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden" / "binance"
 _ALL = ("aggTrade", "trade", "depth", "depth5", "bookTicker", "ticker", "miniTicker", "kline_1m")
@@ -58,13 +58,14 @@ def record(name: str) -> None:
     streams, secs, faults = CASES[name]
     tape = GOLDEN / f"{name}.tape.gz"
     tape.unlink(missing_ok=True)
-    with SimulatedBinance(seed=11, rate=0.6, symbols=1, scenario=None) as exchange:
-        asking = threading.Timer(1.5, _ask, (exchange.rest_url, faults))
+    with SimulatedWorld(("binance",), seed=11, rate=0.6, symbols=1, scenario=None) as world:
+        ws_url, rest_url = world.addresses["binance"]
+        asking = threading.Timer(1.5, _ask, (rest_url, faults))
         asking.start()
         command = [
             str(Path(sys.executable).with_name("tapewatch")), "record", "binance", "BTCUSDT",
-            "--output", str(tape), "--seconds", str(secs), "--ws-url", exchange.ws_url,
-            "--rest-url", exchange.rest_url,
+            "--output", str(tape), "--seconds", str(secs), "--ws-url", ws_url,
+            "--rest-url", rest_url,
         ]  # fmt: skip
         for stream in streams:
             command += ["--streams", stream]

@@ -8,6 +8,7 @@ import aiohttp
 
 from tapewatch.sim.exchange import SimulatedExchange
 from tapewatch.sim.market import open_market
+from tapewatch.sim.venues import open_venue
 
 START = 1_790_000_000_000_000
 SECOND = 1_000_000
@@ -125,9 +126,12 @@ class Bench:
         return [row["t"] for row in client.of("btcusdt@trade")]
 
 
-def make(clock, rules=None, **market):
-    world = open_market(**{"start": START, "symbols": 4, **market})
-    return SimulatedExchange(world, live=False, clock=clock, rules=rules)
+def make(clock, rules=None, venue=None, **market):
+    options = {"start": START, "symbols": 4, **market}
+    if venue is None:
+        return SimulatedExchange(open_market(**options), live=False, clock=clock, rules=rules)
+    world, make_venue, own = open_venue(venue, **options)
+    return SimulatedExchange(world, venue=make_venue, live=False, clock=clock, rules=rules or own)
 
 
 @asynccontextmanager
@@ -135,9 +139,9 @@ async def benches():
     """A function that opens benches; all are closed at the end."""
     opened = []
 
-    async def open_bench(rules=None, **market):
+    async def open_bench(rules=None, venue=None, **market):
         clock = Clock()
-        exchange = make(clock, rules, **market)
+        exchange = make(clock, rules, venue, **market)
         await exchange.start()
         opened.append(Bench(exchange, aiohttp.ClientSession(), clock))
         return opened[-1]

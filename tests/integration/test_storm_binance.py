@@ -12,7 +12,7 @@ import pytest
 from tapewatch.feeds.replay import events
 from tapewatch.model.codec import json_lines
 from tapewatch.model.events import Gap
-from tapewatch.sim.faults import _NONSENSE as NONSENSE
+from tapewatch.sim.binance import FAULT_TEXTS
 from tapewatch.sim.faults import KINDS
 from tapewatch.venues.binance import PLUGIN
 from tapewatch.wire.tape import TapeReader, TapeWriter
@@ -93,7 +93,7 @@ def assert_complete_or_told(rig):
     of_frames = {*KINDS} - {"http", "stale_snapshot"}  # of these it depends on what is asked
     assert of_frames <= rig.exchange.faults.counts.keys(), "a kind of fault was not tried"
     assert rig.letters
-    assert {letter.raw for letter in rig.letters} <= {*NONSENSE}
+    assert {letter.raw for letter in rig.letters} <= {*FAULT_TEXTS.nonsense}
     lost = rig.judge(altered=wrongly_numbered(rig.exchange.faults, SHIFT))
     for (native, channel), ids in lost.items():
         told = rig.ledger(native, channel).gaps

@@ -4,9 +4,13 @@ Addresses go to stdout, everything else to stderr.
 """
 
 import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
-_VENUES = ("binance",)
+if TYPE_CHECKING:
+    from tapewatch.sim.world import World
+
 _BAD_USAGE, _UNREACHABLE = 2, 3
 
 
@@ -20,7 +24,7 @@ def command(
     rate: float = 1.0,
     scenario: str | None = None,
 ) -> int:
-    """Run a simulated exchange that speaks the venue's real protocol.
+    """Run a simulated exchange that speaks the venue's real protocol, or a world of them.
 
     Point a client at the addresses it prints; no internet is needed. The market is made up, and
     the same for the same seed. Ask for faults with POST /sim/faults on the same port.
@@ -28,25 +32,32 @@ def command(
     Parameters
     ----------
     venue
-        Which venue to simulate: binance.
+        Which venue to simulate: binance, binance_futures, okx, bybit, coinbase, coinbase_advanced;
+        several with commas between them, or all (coinbase in one dialect): they share one world of
+        prices, and each has a port of its own.
     port
-        Where to listen; 0 takes a free port.
+        Where to listen; 0 takes a free port. Several venues take this one and the next free ones.
     host
         Address to listen on. There is no password: keep it to this machine.
     seed
         Another seed is another market.
     symbols
-        How many pairs, 1 to 1000.
+        How many pairs of each venue, 1 to 1000.
     rate
         How many times the usual activity.
     scenario
-        Trouble: flash-crash, gap, dup, reorder, disconnect, stall, garbage.
+        Trouble: flash-crash, gap, dup, reorder, disconnect, stall, garbage, arbitrage, cascade,
+        depeg, one-stall, cycle.
     """
     from tapewatch.sim.listing import MOST
     from tapewatch.sim.scenarios import SCENARIOS
+    from tapewatch.sim.venues import VENUES
+    from tapewatch.sim.world import WORLD
 
-    if venue not in _VENUES:
-        return _refuse(_unknown("venue", venue, _VENUES))
+    names = WORLD if venue == "all" else tuple(dict.fromkeys(venue.split(",")))
+    for name in names:
+        if name not in VENUES:
+            return _refuse(_unknown("venue", name, (*VENUES, "all")))
     if scenario is not None and scenario not in SCENARIOS:
         return _refuse(_unknown("scenario", scenario, tuple(SCENARIOS)))
     if not 1 <= symbols <= MOST:
@@ -55,29 +66,37 @@ def command(
         return _refuse(f"--rate is {rate}; give a number above 0, at most 10000.")
     if not 0 <= port <= 65_535:
         return _refuse(f"--port is {port}; give a number from 0 to 65535.")
-    return _serve(host, port, seed, symbols, rate, scenario)
+    return _serve(names, host, port, seed, symbols, rate, scenario)
 
 
-def _serve(host: str, port: int, seed: int, symbols: int, rate: float, scenario: str | None) -> int:
+def _serve(
+    names: Sequence[str],
+    host: str,
+    port: int,
+    seed: int,
+    symbols: int,
+    rate: float,
+    scenario: str | None,
+) -> int:
     import asyncio
     import signal
     import time
     from contextlib import suppress
 
-    from tapewatch.sim.exchange import SimulatedExchange
-    from tapewatch.sim.faults import Faults
-    from tapewatch.sim.market import open_market
-    from tapewatch.sim.scenarios import SCENARIOS, unleash
+    from tapewatch.sim.scenarios import SCENARIOS
+    from tapewatch.sim.world import open_world
 
-    market = open_market(start=time.time_ns() // 1_000, seed=seed, symbols=symbols, rate=rate)
-    faults = Faults(seed)
+    start = time.time_ns() // 1_000
+    world = open_world(
+        names, start=start, seed=seed, symbols=symbols, rate=rate, host=host, port=port
+    )
     if scenario is not None:
-        unleash(SCENARIOS[scenario], market, faults)
+        world.unleash(SCENARIOS[scenario])
         print(f"scenario {scenario}: {SCENARIOS[scenario].says}", file=sys.stderr)
 
     async def until_interrupted() -> None:
-        async with SimulatedExchange(market, faults=faults, host=host, port=port) as exchange:
-            _introduce(exchange.ws_url, exchange.rest_url)
+        async with world:
+            _introduce(world)
             ended = asyncio.Event()
             with suppress(NotImplementedError):  # Windows has no such handlers
                 asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
@@ -97,19 +116,19 @@ def _serve(host: str, port: int, seed: int, symbols: int, rate: float, scenario:
     return 0
 
 
-def _introduce(ws_url: str, rest_url: str) -> None:
+def _introduce(world: "World") -> None:
+    if len(world.exchanges) > 1:
+        for name, (ws_url, rest_url) in world.addresses.items():
+            print(f"{name} ws {ws_url} rest {rest_url}")
+        sys.stdout.flush()
+        print("Ctrl-C ends it. A shock at one is a shock of all.", file=sys.stderr)
+        return
+    (exchange,) = world.exchanges.values()
+    ws_url, rest_url = exchange.ws_url, exchange.rest_url
     print(f"websocket  {ws_url}")
     print(f"rest       {rest_url}", flush=True)
-    print(
-        f"""
-try it:
-  curl '{rest_url}/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=3'
-  curl '{rest_url}/sim/truth/book?symbol=BTCUSDT&limit=5'
-  curl -X POST '{rest_url}/sim/faults' -d '{{"kind": "drop", "target": "btcusdt@trade"}}'
-  streams: {ws_url}/stream?streams=btcusdt@trade/btcusdt@depth@100ms
-Ctrl-C ends it.""",
-        file=sys.stderr,
-    )
+    lines = exchange.venue.try_it(ws_url, rest_url)
+    print("\n  ".join(["\ntry it:", *lines]) + "\nCtrl-C ends it.", file=sys.stderr)
 
 
 def _unknown(what: str, given: str, known: tuple[str, ...]) -> str:

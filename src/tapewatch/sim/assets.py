@@ -87,6 +87,10 @@ class Assets:
         walk = self._walks[name]
         walk.level += sigmas * walk.asset.volatility
 
+    def volatility(self, name: str) -> float:
+        """Of the log price, for one square root of a second."""
+        return self._walks[name].asset.volatility
+
     def shock(self, shock: Shock) -> None:
         """Let `shock` happen."""
         self._shocks.append(shock)

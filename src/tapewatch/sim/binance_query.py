@@ -6,18 +6,23 @@ from typing import Any
 
 import msgspec
 
+from tapewatch.sim import venue
+
 _SYMBOL = re.compile(r"[A-Z0-9\-._]{1,50}")
 _MICROS_FROM = 10**14  # a time this large is in microseconds
 _LARGEST = 2**63 - 1
 
 
-class Refused(Exception):
+class Refused(venue.Refused):
     """The venue's error: an HTTP status and a body with code and text."""
 
     def __init__(self, status: int, code: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.body = msgspec.json.encode({"code": code, "msg": text})
+        super().__init__(status, error(code, text))
+
+
+def error(code: int, text: str) -> bytes:
+    """The body of every error."""
+    return msgspec.json.encode({"code": code, "msg": text})
 
 
 class Query:
@@ -94,6 +99,11 @@ class Query:
         """A time in microseconds, given in milliseconds or microseconds."""
         value = self.number(name)
         return value if value is None or value >= _MICROS_FROM else value * 1_000
+
+    def until(self, name: str) -> int | None:
+        """As `time`, but the last moment of the millisecond that is given."""
+        value = self.number(name)
+        return value if value is None or value >= _MICROS_FROM else value * 1_000 + 999
 
     def check_all_read(self) -> None:
         """Refuse parameters that mean nothing for this path."""

@@ -1,4 +1,4 @@
-"""The JSON conversation on a Binance spot socket: subscribe, list, properties, errors.
+"""The JSON conversation on a Binance socket: subscribe, list, properties, errors.
 
 Answers are never wrapped. A name that means no stream is acknowledged and stays silent.
 Errors do not close the connection. Codes 0 to 3 and their texts as documented:
@@ -6,11 +6,11 @@ https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-streams.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from tapewatch.sim.binance_streams import Publisher
 from tapewatch.sim.link import Hub, Link
 
 _METHODS = (
@@ -28,11 +28,14 @@ class _Bad(Exception):
 
 
 class Requests:
-    """Answers what clients send, and keeps their subscriptions."""
+    """Answers what clients send, and keeps their subscriptions.
 
-    def __init__(self, hub: Hub, publisher: Publisher, max_streams: int) -> None:
+    `serves` says whether a name is a stream that this client can have.
+    """
+
+    def __init__(self, hub: Hub, serves: Callable[[Link, str], bool], max_streams: int) -> None:
         self._hub = hub
-        self._publisher = publisher
+        self._serves = serves
         self._max_streams = max_streams
 
     def answer(self, link: Link, text: str | bytes) -> bytes:
@@ -49,7 +52,7 @@ class Requests:
             return False
         for name in fresh:
             link.names[name] = None
-            if self._publisher.opens(name):
+            if self._serves(link, name):
                 self._hub.listen(link, name)
         return True
 

@@ -93,7 +93,11 @@ class Rest:
 
     def _aggregates(self, query: Query, unit: int) -> Any:
         market, symbol, limit = self._market, query.symbol(), query.limit(500, 1_000)
-        from_id, start, end = query.number("fromId"), query.time("startTime"), query.time("endTime")
+        from_id, start, end = (
+            query.number("fromId"),
+            query.time("startTime"),
+            query.until("endTime"),
+        )
         if from_id is not None and (start is not None or end is not None):
             raise Refused(400, -1128, "Combination of optional parameters invalid.")
         if from_id is not None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from tapewatch.sim import binance_frames as frames
 from tapewatch.sim.bars import INTERVALS, SECOND, following, opened
 from tapewatch.sim.book import Changes
-from tapewatch.sim.happenings import Aggregate, Happening, Trade
+from tapewatch.sim.happenings import Aggregate, Happening, Top, Trade
 from tapewatch.sim.link import Hub
 from tapewatch.sim.market import Market
 from tapewatch.sim.messages import Message
@@ -131,7 +131,7 @@ class Publisher:
             whole = happening
             if hub.wants(aggregate):
                 hub.send(Message(aggregate, lambda unit: frames.aggregate(whole, unit)), now)
-        elif hub.wants(top):
+        elif isinstance(happening, Top) and hub.wants(top):
             text = frames.book_ticker(happening)
             hub.send(Message(top, lambda _: text), now)
 

@@ -24,6 +24,7 @@ from tapewatch.sim.limits import Rules
 from tapewatch.sim.link import Hub
 from tapewatch.sim.market import Market
 from tapewatch.sim.sockets import Sockets
+from tapewatch.sim.venues import MakeVenue
 from tapewatch.sim.web_api import WebApi
 
 _log = logging.getLogger("tapewatch.sim.exchange")
@@ -36,9 +37,9 @@ _MOST_LAG = 5_000_000  # microseconds; further behind, the missed time is skippe
 class SimulatedExchange:
     """Start it, use `ws_url` and `rest_url`, stop it. Also an async context manager."""
 
-    def __init__(
-        self, market: Market, *, faults: Faults | None = None, rules: Rules | None = None,
-        host: str = "127.0.0.1", port: int = 0, live: bool = True,
+    def __init__(  # noqa: PLR0913 - options by name, each with its default
+        self, market: Market, *, venue: MakeVenue = Binance, faults: Faults | None = None,
+        rules: Rules | None = None, host: str = "127.0.0.1", port: int = 0, live: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.market = market
@@ -48,28 +49,28 @@ class SimulatedExchange:
         self.skipped_micros = 0
         self._rules = rules or Rules()
         self._live = live
-        self._clock = clock
         self._hub = Hub(self.faults)
-        self._venue = Binance(market, self._hub, self._rules)
-        self.sockets = Sockets(self._venue, self._hub, self._rules, clock)
-        self.api = WebApi(market, self._venue, self.faults, self._rules, clock, self.state)
+        self.venue = venue(market, self._hub, self._rules)
+        self.faults.texts = self.venue.fault_texts
+        self.sockets = Sockets(self.venue, self._hub, self._rules, clock)
+        self.api = WebApi(market, self.venue, self.faults, self._rules, clock, self.state)
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def ws_url(self) -> str:
-        """The address before `/ws` and `/stream`."""
+        """The address before the venue's paths of sockets."""
         return f"ws://{self.host}:{self.port}"
 
     @property
     def rest_url(self) -> str:
-        """The address before `/api`."""
+        """The address before the venue's paths of requests."""
         return f"http://{self.host}:{self.port}"
 
     async def start(self) -> None:
         """Open the port (OSError if it is taken) and, when live, let time run."""
         app = web.Application()
-        app.add_routes([web.get(path, self._socket) for path in self._venue.sockets])
+        app.add_routes([web.get(path, self._socket) for path in self.venue.sockets])
         app.add_routes(self.api.routes())
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=1.0, max_line_size=_LONGEST_ADDRESS
@@ -114,6 +115,7 @@ class SimulatedExchange:
     async def advance(self, micros: int) -> None:
         """Move time (manual drive). On return all frames are on the sockets."""
         to = self.market.now + micros
+        self.sockets.look()
         while self.market.now < to:
             self._step(to)
             await self.sockets.drain()
@@ -123,12 +125,13 @@ class SimulatedExchange:
         """Counters, for people and tests."""
         links = list(self._hub.links.values())
         return {
+            "venue": self.venue.name,
             "now": self.market.now,
             "symbols": len(self.market.symbols),
             "whales": self.market.whales,
             "clients": len(links),
             "accepted": self.sockets.accepted,
-            "streams": sum(len(link.names) for link in links),
+            "streams": sum(len(self._hub.streams(link)) for link in links),
             "frames": sum(link.frames for link in links),
             "dropped_slow": self.sockets.dropped_slow,
             "dropped_chatty": self.sockets.dropped_chatty,
@@ -143,8 +146,8 @@ class SimulatedExchange:
 
     def _step(self, to: int) -> None:
         """Advance to the next point of the venue's grid, at most to `to`."""
-        now, grid = self.market.now, self._venue.grid
-        self._venue.publisher.step(min(to, now - now % grid + grid))
+        now, grid = self.market.now, self.venue.grid
+        self.venue.step(min(to, now - now % grid + grid))
         for message in self.faults.due(self.market.now):
             self._hub.deliver(message)
         self.sockets.flush()
@@ -158,6 +161,7 @@ class SimulatedExchange:
         base, began = self.market.now, time.monotonic()
         while True:
             await asyncio.sleep(_TICK_SECS)
+            self.sockets.look()
             to = base + int((time.monotonic() - began) * 1e6)
             behind = to - self.market.now
             if behind > _MOST_LAG:

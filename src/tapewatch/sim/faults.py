@@ -6,8 +6,9 @@ once, before they go to the clients, so all clients of a stream suffer the same.
 
 Of frames: `drop` loses one; `duplicate` sends it twice; `reorder` sends it after the next one of
 its stream; `stall` loses all of the streams for `secs` while sockets stay open; `slow` delays each
-by `secs`; `garbage` sends nonsense before it; `wrong_sequence` adds `shift` to its ids; `close`
-cuts the clients of that stream. Of HTTP: `http` answers `status` with `body`; `slow` delays;
+by `secs`; `garbage` sends nonsense before it; `wrong_sequence` adds `shift` to its ids; where the
+venue has checksums, `wrong_checksum` adds it to those; `close` cuts the clients of that stream.
+Of HTTP: `http` answers `status` with `body`; `slow` delays;
 `stale_snapshot` serves the oldest book that is remembered.
 """
 
@@ -25,27 +26,17 @@ from tapewatch.sim.messages import Message
 
 Kind = Literal[
     "drop", "duplicate", "reorder", "stall", "slow", "garbage", "wrong_sequence", "close",
-    "http", "stale_snapshot",
+    "http", "stale_snapshot", "wrong_checksum",
 ]  # fmt: skip
+# What every venue can suffer; `wrong_checksum` only one that has checksums.
 KINDS: tuple[Kind, ...] = (
     "drop", "duplicate", "reorder", "stall", "slow", "garbage", "wrong_sequence", "close",
     "http", "stale_snapshot",
 )  # fmt: skip
-_DEFAULT_TARGETS = {"http": "/api/*", "stale_snapshot": "/api/v3/depth*"}
 _HTTP_KINDS = {"http", "slow", "stale_snapshot"}
 _MOST_DELAYED = 20_000  # frames that may wait; more are sent at once and counted
 _LISTED = 10_000
-_IDS = re.compile(r'"([UutaflFL]|lastUpdateId)":(\d+)(?=[,}])')
-_KLINE_IDS = re.compile(r'"([fL])":(\d+)(?=[,}])')  # there `t` is a time
-_NONSENSE = (
-    '{"stream":"btcusdt@trade","data":{"e":"trade","p":"618',
-    "\u0000\ufffd\ufffd not json",
-    "{}",
-    "[1,2,3]",
-    "<html><body>502 Bad Gateway</body></html>",
-    '{"stream":"btcusdt@trade","data":{"e":"trade","E":"x","s":7,"t":null,"p":{},"q":[],"T":-1}}',
-    "null",
-)  # fmt: skip
+_NOTHING = re.compile("(?!)")
 
 
 class Fault(Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,10 +55,18 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True):
     body: Literal["json", "html", "empty"] = "json"
     retry_after: int | None = None
 
-    @property
-    def pattern(self) -> str:
-        """The glob in force."""
-        return self.target or _DEFAULT_TARGETS.get(self.kind, "*")
+
+class FaultTexts(Struct, frozen=True):
+    """How faults spoil a venue's frames and requests."""
+
+    ids: re.Pattern[str]  # group 1: the text before a number, group 2: the number to shift
+    nonsense: tuple[str, ...]  # what a garbage frame says, in turn
+    http: str = "/api/*"  # default target of `http`
+    snapshot: str = ""  # default target of `stale_snapshot`; empty: no snapshots by REST
+    checksums: re.Pattern[str] = _NOTHING  # as `ids`
+
+
+_NO_TEXTS = FaultTexts(ids=_NOTHING, nonsense=("no venue says this",))
 
 
 class Applied(Struct, frozen=True):
@@ -92,14 +91,14 @@ class _Entry:
         self.stalled_until = 0
         self.held: dict[str, Message] = {}
 
-    def hits(self, target: str, now: int) -> bool:
+    def hits(self, target: str, pattern: str, now: int) -> bool:
         """Whether the fault applies now; it counts itself."""
         fault = self.fault
         if now < self.next_at or (self.ends is not None and now >= self.ends):
             return False
         if fault.count is not None and self.used >= fault.count:
             return False
-        if not fnmatchcase(target, fault.pattern):
+        if not fnmatchcase(target, pattern):
             return False
         if fault.probability < 1.0 and self.rng.random() >= fault.probability:
             return False
@@ -111,7 +110,8 @@ class _Entry:
 class Faults:
     """The faults in force and what they did."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, texts: FaultTexts = _NO_TEXTS) -> None:
+        self.texts = texts  # set by the exchange
         self.applied: deque[Applied] = deque(maxlen=_LISTED)
         self.counts: Counter[str] = Counter()
         self._seed = seed
@@ -120,11 +120,18 @@ class Faults:
         self._delayed: list[tuple[int, int, Message]] = []  # due, order, message
         self._order = 0
         self._cut: set[str] = set()
+        self._swallowed: list[Message] = []
 
     @property
     def entries(self) -> list[tuple[int, Fault, int]]:
         """Number, fault, how often it was applied."""
         return [(e.number, e.fault, e.used) for e in self._entries]
+
+    def knows(self, kind: Kind) -> bool:
+        """Whether the venue has what such a fault spoils."""
+        if kind == "stale_snapshot":
+            return bool(self.texts.snapshot)
+        return kind != "wrong_checksum" or self.texts.checksums is not _NOTHING
 
     def add(self, fault: Fault, now: int) -> int:
         """Put a fault in force; its number is the answer."""
@@ -162,11 +169,16 @@ class Faults:
         cut, self._cut = self._cut, set()
         return cut
 
+    def take_swallowed(self) -> list[Message]:
+        """Messages lost since the last call."""
+        swallowed, self._swallowed = self._swallowed, []
+        return swallowed
+
     def http(self, target: str, now: int) -> list[Fault]:
         """What happens to this request (path with query)."""
         found: list[Fault] = []
         for entry in self._entries:
-            if entry.fault.kind in _HTTP_KINDS and entry.hits(target, now):
+            if entry.fault.kind in _HTTP_KINDS and self._hits(entry, target, now):
                 self._note(entry, now, target, "")
                 found.append(entry.fault)
         return found
@@ -176,43 +188,72 @@ class Faults:
         if kind == "reorder":
             return self._reorder(entry, message, now)
         if kind == "stall" and now < entry.stalled_until:
-            if not fnmatchcase(stream, entry.fault.pattern):
+            if not fnmatchcase(stream, self._pattern(entry.fault)):
                 return [message]
             self._note(entry, now, stream, message.text())
+            self._swallowed.append(message)
             return []
-        if not entry.hits(stream, now):
+        if kind == "wrong_checksum" and not self._has_checksum(message):
+            return [message]
+        if not self._hits(entry, stream, now):
             return [message]
         self._note(entry, now, stream, message.text())
         return self._apply(entry, message, now)
 
+    def _hits(self, entry: _Entry, target: str, now: int) -> bool:
+        return entry.hits(target, self._pattern(entry.fault), now)
+
+    def _pattern(self, fault: Fault) -> str:
+        """The glob in force."""
+        match fault.kind:
+            case "http":
+                return fault.target or self.texts.http
+            case "stale_snapshot":
+                return fault.target or self.texts.snapshot
+            case _:
+                return fault.target or "*"
+
     def _apply(self, entry: _Entry, message: Message, now: int) -> list[Message]:
         """What a fault that hits makes of a message."""
         fault = entry.fault
-        sent: list[Message] = []  # `drop` ends here
+        sent: list[Message] = [message]
         match fault.kind:
+            case "drop":
+                self._swallowed.append(message)
+                sent = []
             case "duplicate":
                 sent = [message, message]
             case "stall":
                 entry.stalled_until = now + int(fault.secs * 1e6)
+                self._swallowed.append(message)
+                sent = []
             case "slow":
                 sent = self._delay(message, now + int(fault.secs * 1e6))
             case "garbage":
-                text = _NONSENSE[(entry.used - 1) % len(_NONSENSE)]
+                nonsense = self.texts.nonsense
+                text = nonsense[(entry.used - 1) % len(nonsense)]
                 sent = [Message(message.stream, lambda _: text, raw=True), message]
             case "wrong_sequence":
-                sent = [message.altered(lambda text: _shifted(text, fault.shift))]
+                sent = [self._renumbered(message, self.texts.ids, fault.shift)]
+            case "wrong_checksum":
+                sent = [self._renumbered(message, self.texts.checksums, fault.shift)]
             case "close":
                 self._cut.add(message.stream)
-                sent = [message]
             case _:
                 pass
         return sent
+
+    def _has_checksum(self, message: Message) -> bool:
+        return self.texts.checksums.search(message.text()) is not None
+
+    def _renumbered(self, message: Message, numbers: re.Pattern[str], shift: int) -> Message:
+        return message.altered(lambda text: _shifted(text, numbers, shift))
 
     def _reorder(self, entry: _Entry, message: Message, now: int) -> list[Message]:
         held = entry.held.pop(message.stream, None)
         if held is not None:
             return [message, held]
-        if not entry.hits(message.stream, now):
+        if not self._hits(entry, message.stream, now):
             return [message]
         self._note(entry, now, message.stream, message.text())
         entry.held[message.stream] = message
@@ -232,7 +273,5 @@ class Faults:
         self.applied.append(Applied(entry.number, kind, now, target, text))
 
 
-def _shifted(text: str, shift: int) -> str:
-    """Ids moved; times have other names, and prices are strings."""
-    ids = _KLINE_IDS if '"e":"kline"' in text else _IDS
-    return ids.sub(lambda found: f'"{found[1]}":{int(found[2]) + shift}', text)
+def _shifted(text: str, numbers: re.Pattern[str], shift: int) -> str:
+    return numbers.sub(lambda found: f"{found[1]}{int(found[2]) + shift}", text)

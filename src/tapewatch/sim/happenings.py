@@ -39,6 +39,19 @@ class Top(Struct, frozen=True, gc=False):
     bid_qty: int
     ask: int
     ask_qty: int
+    ts: int = 0
 
 
-Happening = Trade | Aggregate | Top
+class Liquidation(Struct, frozen=True, gc=False):
+    """A taker order by which a venue closed somebody's position."""
+
+    symbol: str
+    id: int
+    ts: int
+    longs: bool  # a long position was closed, so the order sold
+    price: int  # bankruptcy: at which the position was worth nothing
+    average: int  # of the fills
+    qty: int
+
+
+Happening = Trade | Aggregate | Top | Liquidation

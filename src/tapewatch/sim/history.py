@@ -24,15 +24,24 @@ _FEWEST, _MOST = 6, 12  # aggregates in a minute
 
 
 class History:
-    """The past of one pair, up to `end`, which must be the start of a minute."""
+    """The past of one pair, up to `end`, which must be the start of a minute.
 
-    def __init__(self, listing: Listing, seed: int, end: int, minutes: int, price: int) -> None:
+    With the name of a venue its ids are the venue's own, and its prices had the same ups and downs
+    as those of the other venues.
+    """
+
+    def __init__(
+        self, listing: Listing, seed: int, end: int, minutes: int, price: int, venue: str = ""
+    ) -> None:
+        told = f"{venue}/{listing.symbol}" if venue else listing.symbol
+        self._own = f"{seed}/{told}"
+        self._path = f"{seed}/past/{_moved_by(listing)}" if venue else f"{self._own}/past"
         self._listing = listing
         self._seed = seed
         self.end = end
         self._minutes = minutes
         self.price = price  # of the last trade before the start
-        self.next_trade = 3_000_000_000 + crc32(listing.symbol.encode())  # does not fit 32 bits
+        self.next_trade = 3_000_000_000 + crc32(told.encode())  # does not fit 32 bits
         self.next_aggregate = self.next_trade // 2
 
     @property
@@ -67,7 +76,7 @@ class History:
     @cached_property
     def _closes(self) -> list[int]:
         """`minutes` + 1 prices; minute m goes from the m-th to the one after it."""
-        rng, tick = Random(f"{self._seed}/{self._listing.symbol}/past"), self._listing.tick
+        rng, tick = Random(self._path), self._listing.tick
         price = float(self.price)
         backwards = [self.price]
         for _ in range(self._minutes):
@@ -77,7 +86,7 @@ class History:
 
     @cached_property
     def _counts(self) -> list[int]:
-        rng = Random(f"{self._seed}/{self._listing.symbol}/counts")
+        rng = Random(f"{self._own}/counts")
         return [rng.randint(_FEWEST, _MOST) for _ in range(self._minutes)]
 
     @cached_property
@@ -140,6 +149,12 @@ class History:
             bar.last = part.last
         bar.trades = bar.last - bar.first + 1
         return bar
+
+
+def _moved_by(listing: Listing) -> str:
+    """Whose past the pair has: the base's, if it is priced in some dollar."""
+    in_dollars = listing.quote.startswith("USD") or listing.quote.endswith("USD")
+    return listing.base if in_dollars else f"{listing.base}/{listing.quote}"
 
 
 def _fill_count(minute: int, index: int) -> int:

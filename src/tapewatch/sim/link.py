@@ -9,34 +9,38 @@ client. It never buffers without bound: a client with too much unread is dropped
 
 import asyncio
 import struct
+from collections.abc import Callable
+from typing import Any
 
 from tapewatch.sim.faults import Faults
 from tapewatch.sim.limits import Rules, Window
-from tapewatch.sim.messages import CLOSE, PING, Message, frame
+from tapewatch.sim.messages import CLOSE, MILLIS, PING, Message, frame
 
 _CLOSE_SECS = 2.0  # for the client to answer our close frame
 
 
 class Link:
-    """One client. `names` are its subscriptions as the client spelled them."""
+    """One client. Times in steady seconds; `clock` gives them."""
 
     def __init__(
-        self, number: int, transport: asyncio.Transport, unit: int, rules: Rules, now: float,
-        *, combined: bool,
+        self, number: int, transport: asyncio.Transport, rules: Rules,
+        clock: Callable[[], float], path: str = "",
     ) -> None:  # fmt: skip
         self.number = number
-        self.unit = unit
-        self.combined = combined
-        self.names: dict[str, None] = {}
-        self.inbound = Window(rules.inbound_per_sec, 1.0)
+        self.path = path
+        self.state: Any = None  # the venue's own
+        self.unit = MILLIS  # how the client wants its frames, see `Message`
+        self.combined = False
+        self.names: dict[str, None] = {}  # for venues that tell subscriptions as they were spelled
+        self.inbound = Window(rules.inbound_per_sec, rules.inbound_secs)
+        self.opened = self.last_in = self.last_out = clock()
         self.ended = False
         self.frames = 0
         self._transport = transport
         self._rules = rules
-        self._born = now
-        self._next_ping = now + rules.ping_secs
+        self._clock = clock
+        self._next_ping = self.opened + rules.ping_secs
         self._pings: dict[bytes, float] = {}  # payload -> sent at; unanswered, oldest first
-        self._noticed = False
         self._out: list[bytes] = []
 
     @property
@@ -50,14 +54,15 @@ class Link:
         return self._transport.is_closing()
 
     def push(self, data: bytes) -> None:
-        """Have a frame sent with the next flush."""
-        if not self.ended:
+        """Have a frame sent with the next flush. Empty: the client does not get this one."""
+        if data and not self.ended:
             self._out.append(data)
 
     def flush(self) -> None:
         """Write what was pushed."""
         if self._out and not self.gone:
             self.frames += len(self._out)
+            self.last_out = self._clock()
             self._transport.write(b"".join(self._out))
         self._out.clear()
 
@@ -91,11 +96,10 @@ class Link:
             if oldest == payload:
                 return
 
-    def tend(self, now: float, notice: Message) -> None:
+    def tend(self, now: float) -> None:
         """Ping when it is time; end what is silent or too old."""
         rules = self._rules
-        age = now - self._born
-        if age >= rules.max_age_secs:
+        if now - self.opened >= rules.max_age_secs:
             self.end(1001, "connection reached its maximum age")
         elif self._pings and now - next(iter(self._pings.values())) >= rules.pong_secs:
             self.end(1008, "Pong timeout")
@@ -104,10 +108,6 @@ class Link:
             self._pings[payload] = now
             self._next_ping = now + rules.ping_secs
             self.push(frame(PING, payload))
-        warn = rules.notice_secs
-        if warn is not None and not self._noticed and age >= rules.max_age_secs - warn:
-            self._noticed = True
-            self.push(notice.frame(self.unit, combined=self.combined))
         self.flush()
 
 
@@ -118,13 +118,16 @@ class Hub:
         self.links: dict[int, Link] = {}
         self._faults = faults
         self._listeners: dict[str, dict[int, Link]] = {}
+        self._heard: dict[int, set[str]] = {}  # by number of the link
 
     def listen(self, link: Link, stream: str) -> None:
         """Give `link` the frames of `stream`."""
+        self._heard.setdefault(link.number, set()).add(stream)
         self._listeners.setdefault(stream, {})[link.number] = link
 
     def leave(self, link: Link, stream: str) -> None:
         """No longer."""
+        self._heard.get(link.number, set()).discard(stream)
         listeners = self._listeners.get(stream)
         if listeners is not None:
             listeners.pop(link.number, None)
@@ -134,8 +137,12 @@ class Hub:
     def remove(self, link: Link) -> None:
         """Forget a link that is gone."""
         self.links.pop(link.number, None)
-        for stream in link.names:
+        for stream in self._heard.pop(link.number, set()):
             self.leave(link, stream)
+
+    def streams(self, link: Link) -> frozenset[str]:
+        """What `link` listens to."""
+        return frozenset(self._heard.get(link.number, ()))
 
     def wants(self, stream: str) -> bool:
         """Whether anybody listens."""
@@ -149,8 +156,11 @@ class Hub:
         """Let the faults have their way with a message and send what is left."""
         for passed in self._faults.filter(message, now):
             self.deliver(passed)
+        for lost in self._faults.take_swallowed():
+            for link in self.listeners(lost.stream):
+                lost.lost_for(link)
 
     def deliver(self, message: Message) -> None:
         """Send to all who listen."""
         for link in self._listeners.get(message.stream, {}).values():
-            link.push(message.frame(link.unit, combined=link.combined))
+            link.push(message.frame_for(link))

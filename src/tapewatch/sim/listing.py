@@ -5,6 +5,8 @@ The first twenty pairs look like the largest ones of a spot exchange in 2024; an
 """
 
 import math
+from typing import Literal
+from zlib import crc32
 
 from msgspec import Struct
 
@@ -23,7 +25,10 @@ class Asset(Struct, frozen=True):
 
 
 class Listing(Struct, frozen=True):
-    """A pair and its trading rules. `tick` and `lot` in units of 10^-8."""
+    """A pair and its trading rules. `tick`, `lot` and `contract` in units of 10^-8.
+
+    Quantities are of the base everywhere; a venue that trades contracts converts them.
+    """
 
     symbol: str
     base: str
@@ -33,6 +38,10 @@ class Listing(Struct, frozen=True):
     fills_per_sec: float
     quotes_per_sec: float
     typical_usd: float  # median size of a taker order
+    kind: Literal["spot", "linear", "inverse"] = "spot"
+    settle: str = ""  # the asset in which a derivative pays
+    contract: int = 0  # base (linear) or quote (inverse) in a contract; 0: sized in base
+    multiple: int = 1  # 1000PEPEUSDT is priced for so many of the base
 
 
 _STABLE = 2e-7
@@ -52,7 +61,10 @@ _ASSETS = (
     Asset("SUI", 0.8211, 2.4e-4, 0.70),
     Asset("PEPE", 0.00001012, 2.6e-4, 0.70),
     Asset("SHIB", 0.00001401, 1.9e-4, 0.75),
-    Asset("USDT", 1.0, 0.0, 0.0),
+    Asset("USDT", 1.0, 0.0, 0.0),  # the unit of account
+    Asset("USD", 0.9997, _STABLE, 0.0),
+    Asset("EUR", 1.0912, 2e-6, 0.0),
+    Asset("GBP", 1.2704, 2e-6, 0.0),
     Asset("USDC", 1.0002, _STABLE, 0.0),
     Asset("FDUSD", 0.9991, _STABLE, 0.0),
 )
@@ -90,16 +102,15 @@ def listings(count: int) -> tuple[Listing, ...]:
     return known + tuple(_made_up(n) for n in range(len(_PAIRS) + 1, count + 1))
 
 
-def assets(pairs: tuple[Listing, ...]) -> tuple[Asset, ...]:
-    """Every asset that occurs in `pairs`, in the order of its first appearance."""
-    known = {asset.name: asset for asset in _ASSETS}
-    names = dict.fromkeys(name for pair in pairs for name in (pair.base, pair.quote))
-    return tuple(known.get(name) or _made_up_asset(name) for name in names)
+def listing(
+    symbol: str, base: str, quote: str, tick: str, lot: str, fills_per_sec: float
+) -> Listing:
+    """A pair as active as said; how often it is quoted and how large its orders are follows.
 
-
-def _listing(base: str, quote: str, tick: str, lot: str, fills_per_sec: float) -> Listing:
+    What is not spot is added by `msgspec.structs.replace`.
+    """
     return Listing(
-        symbol=base + quote,
+        symbol=symbol,
         base=base,
         quote=quote,
         tick=units(tick),
@@ -108,6 +119,18 @@ def _listing(base: str, quote: str, tick: str, lot: str, fills_per_sec: float) -
         quotes_per_sec=4.8 * fills_per_sec**0.9,
         typical_usd=150.0 * max(1.0, fills_per_sec) ** 0.5,
     )
+
+
+def assets(pairs: tuple[Listing, ...]) -> tuple[Asset, ...]:
+    """Every asset that occurs in `pairs`, in the order of its first appearance, and the dollar."""
+    known = {asset.name: asset for asset in _ASSETS}
+    names = dict.fromkeys(name for pair in pairs for name in (pair.base, pair.quote))
+    names["USDT"] = None
+    return tuple(known.get(name) or _made_up_asset(name) for name in names)
+
+
+def _listing(base: str, quote: str, tick: str, lot: str, fills_per_sec: float) -> Listing:
+    return listing(base + quote, base, quote, tick, lot, fills_per_sec)
 
 
 def _made_up(number: int) -> Listing:
@@ -119,6 +142,7 @@ def _made_up(number: int) -> Listing:
 
 
 def _made_up_asset(name: str) -> Asset:
-    number = int(name.removeprefix("SIM"))
+    given = name.removeprefix("SIM")
+    number = int(given) if given.isdecimal() else crc32(name.encode())
     usd = 0.011 * 10.0 ** ((number * 7919 % 4000) / 1000)
     return Asset(name, round(usd, 5), 1.5e-4, 0.7)

@@ -3,9 +3,12 @@
 Time comes in through `advance`; there is no clock. The same seed, start and settings give the same
 events, however `advance` is cut into steps: activity is planned in slices of 200 ms, and each
 pair trades with chances of its own.
+Markets of several venues with one seed and start are one world: the assets move alike, and a burst
+at one venue moves only its own price, for some seconds. A market without venue is a world alone.
 Prices and quantities are whole numbers in units of 10^-8, times are microseconds.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import islice
 from random import Random
@@ -17,12 +20,16 @@ from tapewatch.sim.bars import Bar, opened
 from tapewatch.sim.book import Book, View
 from tapewatch.sim.chart import Chart, Day
 from tapewatch.sim.decimals import ONE
-from tapewatch.sim.happenings import Aggregate, Happening, Top, Trade
+from tapewatch.sim.happenings import Aggregate, Happening, Liquidation, Top, Trade
 from tapewatch.sim.history import History
 from tapewatch.sim.listing import Listing, assets, listings
+from tapewatch.sim.perpetual import Mark, Perpetual
 from tapewatch.sim.pit import Pit
 
-__all__ = ["Aggregate", "Happening", "Market", "Shock", "Size", "Top", "Trade", "open_market"]
+__all__ = [
+    "Aggregate", "Happening", "Liquidation", "Mark", "Market", "Shock", "Size", "Top", "Trade",
+    "open_market",
+]  # fmt: skip
 
 _SLICE = 200_000
 _CALM = 0.55  # activity outside bursts
@@ -31,6 +38,8 @@ _BURST = 0.006  # chance of a burst, for a symbol and slice
 _EVERYBODY = 0.002  # the same for the whole market
 _HOTTEST = 20.0
 _MAKERS = 0.6  # power by which makers get hot: less than takers, as recorded
+_FADING = math.exp(-_SLICE / 7e6)  # what is left of a premium after one slice
+_LIQUIDATIONS = 1_000  # remembered
 _ORDERS = 0.4  # taker orders for one fill: an order makes about 2.5 fills
 
 
@@ -55,7 +64,7 @@ class Market:
 
     def __init__(
         self, start: int, rate: float, rng: Random, world: Assets,
-        pits: dict[str, Pit], pasts: dict[str, History],
+        pits: dict[str, Pit], pasts: dict[str, History], *, alone: bool,
     ) -> None:  # fmt: skip
         self._now = start
         self._rate = rate
@@ -63,6 +72,8 @@ class Market:
         self._assets = world
         self._pits = pits
         self._pasts = pasts
+        self._alone = alone
+        self._deviations: list[Shock] = []
         self._rows = tuple(pits.values())
         self._planned_to = start
         # (time, pit, is_take), latest first
@@ -111,6 +122,10 @@ class Market:
         """Let prices fall (or jump) and come back; trading gets hot meanwhile."""
         self._assets.shock(shock)
 
+    def deviate(self, shock: Shock) -> None:
+        """Let the prices of this venue alone go away from those of the others, and come back."""
+        self._deviations.append(shock)
+
     def listing(self, symbol: str) -> Listing:
         """The trading rules. KeyError for an unknown symbol, as everywhere here."""
         return self._pits[symbol].listing
@@ -131,6 +146,14 @@ class Market:
     def aggregates(self, symbol: str) -> Sequence[Aggregate]:
         """The aggregates that are remembered since the start, oldest first."""
         return self._pits[symbol].aggregates
+
+    def mark(self, symbol: str) -> Mark:
+        """Index, mark and funding of a derivative. KeyError for what is spot."""
+        return self._perpetual(symbol).mark(self._now)
+
+    def liquidations(self, symbol: str) -> Sequence[Liquidation]:
+        """Those of a derivative that are remembered, oldest first. KeyError for what is spot."""
+        return self._perpetual(symbol).liquidations
 
     def trades_from(self, symbol: str, from_id: int, limit: int) -> list[Trade]:
         """Fills by id, history included; from the oldest that is known if `from_id` is older."""
@@ -178,29 +201,50 @@ class Market:
         """The rolling 24 hours."""
         return self._pits[symbol].chart.day(self._now)
 
+    def _perpetual(self, symbol: str) -> Perpetual:
+        found = self._pits[symbol].perpetual
+        if found is None:
+            raise KeyError(symbol)
+        return found
+
     def _plan(self) -> None:
         """Move the assets by one slice and draw what will happen in it."""
         start, self._planned_to = self._planned_to, self._planned_to + _SLICE
         self._assets.step(start, _SLICE / 1e6)
+        self._deviations = [each for each in self._deviations if not each.over(start)]
         everybody = self._rng.random() < _EVERYBODY
         size = self._rng.uniform(5.0, _HOTTEST)
         for index, pit in enumerate(self._rows):
-            set_fair(pit, self._assets)
-            self._heat(pit, size if everybody else 0.0)
+            pit.premium *= _FADING
+            deviation = self._deviation(pit.listing.base, start)
+            set_fair(pit, self._assets, deviation)
+            self._heat(pit, size if everybody else 0.0, stirred=deviation != 0.0)
             takes = pit.listing.fills_per_sec * _ORDERS * pit.heat
             quotes = pit.listing.quotes_per_sec * pit.heat**_MAKERS
             self._draw(index, True, takes * self._rate, start)
             self._draw(index, False, quotes * self._rate, start)
         self._agenda.sort(reverse=True)
 
-    def _heat(self, pit: Pit, burst: float) -> None:
+    def _heat(self, pit: Pit, burst: float, *, stirred: bool) -> None:
         pit.heat = _CALM + (pit.heat - _CALM) * _COOLING
         if self._rng.random() < _BURST:
             burst = max(burst, self._rng.uniform(5.0, _HOTTEST))
-            self._assets.jump(pit.listing.base, self._rng.gauss(0.0, 2.5))
-        if self._assets.shaken(pit.listing.base):
+            self._jump(pit, self._rng.gauss(0.0, 2.5))
+        # alone, a market is as it always was: recordings of it are kept
+        shaken = stirred or (not self._alone and self._assets.shaken(pit.listing.quote))
+        if shaken or self._assets.shaken(pit.listing.base):
             burst = max(burst, 8.0)
         pit.heat = max(pit.heat, burst)
+
+    def _jump(self, pit: Pit, sigmas: float) -> None:
+        base = pit.listing.base
+        if self._alone:
+            self._assets.jump(base, sigmas)
+        else:
+            pit.premium += sigmas * self._assets.volatility(base)
+
+    def _deviation(self, base: str, ts: int) -> float:
+        return sum(s.offset(ts) for s in self._deviations if s.asset in {None, base})
 
     def _draw(self, index: int, is_take: bool, per_sec: float, start: int) -> None:  # noqa: FBT001 - positional in the hot loop
         secs, draw = _SLICE / 1e6, self._rng.expovariate
@@ -210,36 +254,55 @@ class Market:
             at += draw(per_sec)
 
 
-def set_fair(pit: Pit, world: Assets) -> None:
+def set_fair(pit: Pit, world: Assets, deviation: float = 0.0) -> None:
     """Tell a pit what its pair is worth now."""
-    pit.fair = world.ratio(pit.listing.base, pit.listing.quote) * ONE
+    fair = _worth(pit.listing, world)
+    if pit.perpetual is not None:
+        pit.perpetual.step(fair, _SLICE / 1e6)
+        fair = pit.perpetual.fair
+    away = pit.premium + deviation
+    pit.fair = fair * math.exp(away) if away else fair
     pit.usd = world.ratio(pit.listing.quote, "USDT")
 
 
+def _worth(pair: Listing, world: Assets) -> float:
+    return world.ratio(pair.base, pair.quote) * pair.multiple * ONE
+
+
 def open_market(
-    *, start: int, seed: int = 1, symbols: int = 20, rate: float = 1.0, size: Size | None = None
-) -> Market:
-    """A market at the time `start` (microseconds), with `rate` times the usual activity."""
+    *, start: int, seed: int = 1, symbols: int = 20, rate: float = 1.0, size: Size | None = None,
+    pairs: tuple[Listing, ...] | None = None, venue: str = "",
+) -> Market:  # fmt: skip
+    """A market at the time `start` (microseconds), with `rate` times the usual activity.
+
+    `pairs` in place of so many `symbols` of Binance spot; `venue` makes it part of a world.
+    """
     if rate <= 0:
         raise ValueError(f"a rate of {rate} was asked for; it must be above 0")
-    pairs = listings(symbols)
+    pairs = pairs or listings(symbols)
     world = Assets(assets(pairs), seed)
-    kept = size or Size.fitting(symbols)
+    kept = size or Size.fitting(len(pairs))
+    root = f"{seed}/{venue}" if venue else f"{seed}"
     pits: dict[str, Pit] = {}
     pasts: dict[str, History] = {}
     for pair in pairs:
-        price = round(world.ratio(pair.base, pair.quote) * ONE / pair.tick) * pair.tick
-        past = History(pair, seed, opened(start, "1m"), kept.history_minutes, price)
-        pits[pair.symbol] = _open_pit(pair, seed, start, past, kept)
-        pasts[pair.symbol] = past
-        set_fair(pits[pair.symbol], world)
-        pits[pair.symbol].fill_book(start)
-    return Market(start, rate, Random(f"{seed}/market"), world, pits, pasts)
+        price = max(1, round(_worth(pair, world) / pair.tick)) * pair.tick
+        past = History(pair, seed, opened(start, "1m"), kept.history_minutes, price, venue)
+        pit = _open_pit(pair, root, start, past, kept)
+        set_fair(pit, world)
+        pit.fill_book(start)
+        pits[pair.symbol], pasts[pair.symbol] = pit, past
+    return Market(start, rate, Random(f"{root}/market"), world, pits, pasts, alone=not venue)
 
 
-def _open_pit(pair: Listing, seed: int, start: int, past: History, size: Size) -> Pit:
-    rng = Random(f"{seed}/{pair.symbol}")
+def _open_pit(pair: Listing, root: str, start: int, past: History, size: Size) -> Pit:
+    rng = Random(f"{root}/{pair.symbol}")
+    perpetual = None
+    if pair.kind != "spot":
+        chance = Random(f"{root}/{pair.symbol}/perpetual")
+        perpetual = Perpetual(pair, chance, float(past.price), _LIQUIDATIONS)
     book = Book(past.next_trade * 4, size.book_changes)
-    pit = Pit(pair, rng, book, Chart(past, start, past.price), size.levels, size.trades)
+    chart = Chart(past, start, past.price)
+    pit = Pit(pair, rng, book, chart, size.levels, size.trades, perpetual)
     pit.next_trade, pit.next_aggregate = past.next_trade, past.next_aggregate
     return pit

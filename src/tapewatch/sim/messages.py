@@ -5,7 +5,12 @@ microseconds; each of the four frames is made when the first client needs it. Se
 masked, so the very bytes of the WebSocket frame are shared too (RFC 6455, section 5.2).
 """
 
+import copy
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from tapewatch.sim.link import Link
 
 MILLIS = 1_000  # microseconds in a unit of time
 MICROS = 1
@@ -27,9 +32,10 @@ def frame(opcode: int, payload: bytes) -> bytes:
 
 
 class Message:
-    """A payload of a stream. `raw` is sent as it is, never wrapped (garbage, notices)."""
+    """A payload of a stream. `raw` is sent as it is, never wrapped (garbage, notices).
 
-    __slots__ = ("_frames", "_render", "raw", "stream")
+    A venue whose frames differ from client to client overrides `frame_for` and `lost_for`.
+    """
 
     def __init__(self, stream: str, render: Render, *, raw: bool = False) -> None:
         self.stream = stream
@@ -40,6 +46,13 @@ class Message:
     def text(self, unit: int = MILLIS) -> str:
         """The payload alone."""
         return self._render(unit)
+
+    def frame_for(self, link: "Link") -> bytes:
+        """The bytes for this client."""
+        return self.frame(link.unit, combined=link.combined)
+
+    def lost_for(self, link: "Link") -> None:
+        """A fault swallowed what `link` should have got: count it, where frames are numbered."""
 
     def frame(self, unit: int, *, combined: bool) -> bytes:
         """The bytes for a client that wants it so."""
@@ -52,7 +65,8 @@ class Message:
             made = self._frames[key] = frame(TEXT, text.encode())
         return made
 
-    def altered(self, change: Callable[[str], str]) -> "Message":
+    def altered(self, change: Callable[[str], str]) -> Self:
         """The same message with another payload."""
-        render = self._render
-        return Message(self.stream, lambda unit: change(render(unit)), raw=self.raw)
+        render, other = self._render, copy.copy(self)
+        vars(other).update(_render=lambda unit: change(render(unit)), _frames={})
+        return other

@@ -13,6 +13,7 @@ from tapewatch.sim.chart import Chart
 from tapewatch.sim.decimals import ONE
 from tapewatch.sim.happenings import Aggregate, Happening, Top, Trade
 from tapewatch.sim.listing import Listing
+from tapewatch.sim.perpetual import Perpetual
 
 _WHALE = 0.0015  # share of takers
 _WHALE_TIMES = (60.0, 400.0)
@@ -25,11 +26,14 @@ class Pit:
     """One pair. `fair` and `usd` (dollars for one unit of quote) are set by the market."""
 
     def __init__(
-        self, listing: Listing, rng: Random, book: Book, chart: Chart, levels: int, keep: int
-    ) -> None:
+        self, listing: Listing, rng: Random, book: Book, chart: Chart, levels: int, keep: int,
+        perpetual: Perpetual | None = None,
+    ) -> None:  # fmt: skip
         self.listing = listing
         self.book = book
         self.chart = chart
+        self.perpetual = perpetual  # None: spot
+        self.premium = 0.0  # of this venue over the others, as log price
         self.fair = 0.0  # in units of 10^-8
         self.usd = 1.0
         self.heat = 1.0  # how many times the mean rate
@@ -68,7 +72,10 @@ class Pit:
             self.book.set(ts, side, price, there - eaten)
             happened += self._fill(ts, price, eaten, buys=buys)
         self._tend(ts, side)
-        return self._with_top(happened)
+        if self.perpetual is not None:
+            fills = [each for each in happened if isinstance(each, Trade)]
+            happened += self.perpetual.liquidated(ts, fills, buys=buys)
+        return self._with_top(ts, happened)
 
     def quote(self, ts: int) -> list[Happening]:
         """Makers: the top of one side, and often some levels below it."""
@@ -77,13 +84,13 @@ class Pit:
         for _ in range(int(self._rng.random() * 3)):
             self._change_deep(ts, side)
         self._tend(ts, side)
-        return self._with_top([])
+        return self._with_top(ts, [])
 
-    def _with_top(self, happened: list[Happening]) -> list[Happening]:
+    def _with_top(self, ts: int, happened: list[Happening]) -> list[Happening]:
         top = self.book.top()
         if top != self._top:
             self._top = top
-            happened.append(Top(self.listing.symbol, self.book.update_id, *top))
+            happened.append(Top(self.listing.symbol, self.book.update_id, *top, ts))
         return happened
 
     def _targets(self) -> tuple[int, int]:

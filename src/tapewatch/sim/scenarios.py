@@ -1,4 +1,11 @@
-"""Named troubles for people who try the product by hand: `tapewatch simulate --scenario gap`."""
+"""Named troubles for people who try the product by hand: `tapewatch simulate --scenario gap`.
+
+A scenario is for a world of any number of venues. Some of it befalls all of them; what befalls one
+only picks it by its place in the list: prices go astray at the last, streams are silent at the one
+before it. With a single venue that is always the same one.
+"""
+
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
@@ -6,13 +13,17 @@ from msgspec import Struct
 from tapewatch.sim.faults import Fault, Faults, Kind
 from tapewatch.sim.market import Market, Shock
 
+Place = tuple[Market, Faults]
+
 
 class Scenario(Struct, frozen=True):
-    """Faults that repeat for ever, and shocks of the market, each so many seconds after start."""
+    """What happens, counted in seconds from when it is put in force."""
 
     says: str
-    faults: tuple[Fault, ...] = ()
-    shocks: tuple[tuple[float, Shock], ...] = ()
+    faults: tuple[Fault, ...] = ()  # everywhere
+    shocks: tuple[tuple[float, Shock], ...] = ()  # of the whole world
+    astray: tuple[tuple[float, Shock], ...] = ()  # the prices of one venue
+    silent: tuple[Fault, ...] = ()  # of one venue
 
 
 def _repeated(kind: Kind, target: str, every_secs: float, secs: float = 2.0) -> Fault:
@@ -21,7 +32,25 @@ def _repeated(kind: Kind, target: str, every_secs: float, secs: float = 2.0) -> 
     )
 
 
-_TRADES = ("*@trade", "*@aggTrade")
+def _silence(after_secs: float, every_secs: float = 0.0) -> Fault:
+    count = None if every_secs else 1
+    return Fault(
+        kind="stall", count=count, every_secs=every_secs, after_secs=after_secs, secs=_SILENT_SECS
+    )
+
+
+_SILENT_SECS = 20.0
+# as the venues call them, one after the other: Binance, OKX, Bybit, Coinbase
+_TRADES = (
+    "*@trade", "*@aggTrade", "trades|*", "trades-all|*", "*/publicTrade.*", "matches|*",
+    "market_trades|*",
+)  # fmt: skip
+_BOOKS = ("*@depth*", "books*|*", "*/orderbook.*", "level2*|*")
+
+_UP = Shock(at=0, change=0.006, fall_secs=5.0, recover_secs=25.0)
+_DOWN = Shock(at=0, change=-0.005, fall_secs=5.0, recover_secs=25.0)
+_FALL = Shock(at=0, change=-0.045, fall_secs=12.0, recover_secs=90.0)
+_DEPEG = Shock(at=0, change=-0.03, fall_secs=20.0, recover_secs=70.0, asset="USDC")
 
 SCENARIOS: dict[str, Scenario] = {
     "flash-crash": Scenario(
@@ -30,7 +59,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "gap": Scenario(
         "a trade and a book difference are lost every 15 s",
-        faults=tuple(_repeated("drop", t, 15.0) for t in (*_TRADES, "*@depth*")),
+        faults=tuple(_repeated("drop", target, 15.0) for target in (*_TRADES, *_BOOKS)),
     ),
     "dup": Scenario("a frame comes twice every 2 s", (_repeated("duplicate", "*", 2.0),)),
     "reorder": Scenario(
@@ -42,18 +71,53 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "stall": Scenario(
         "every minute the streams are silent for 20 s while the sockets stay open",
-        (_repeated("stall", "*", 60.0, secs=20.0),),
+        (_repeated("stall", "*", 60.0, secs=_SILENT_SECS),),
     ),
     "garbage": Scenario(
         "a frame that cannot be read comes every 3 s", (_repeated("garbage", "*", 3.0),)
     ),
+    "arbitrage": Scenario(
+        "one venue is 0.6 % above the others for half a minute, 20 s after the start, and 0.5 % "
+        "below them at 80 s",
+        astray=((20.0, _UP), (80.0, _DOWN)),
+    ),
+    "cascade": Scenario(
+        "everything falls 4.5 % from 20 s after the start, and positions are liquidated wherever "
+        "there are derivatives",
+        shocks=((20.0, _FALL),),
+    ),
+    "depeg": Scenario(
+        "USDC slips to 0.97 dollars from 20 s after the start, and recovers",
+        shocks=((20.0, _DEPEG),),
+    ),
+    "one-stall": Scenario(
+        "every two minutes one venue is silent for 20 s while its sockets stay open",
+        silent=(_silence(20.0, 120.0),),
+    ),
+    "cycle": Scenario(
+        "a gentle mix: one venue goes 0.6 % astray at 1:00, one is silent for 20 s at 3:00, USDC "
+        "slips to 0.97 at 5:00, everything falls 4.5 % at 7:30",
+        shocks=((300.0, _DEPEG), (450.0, _FALL)),
+        astray=((60.0, _UP),),
+        silent=(_silence(180.0),),
+    ),
 }
 
 
-def unleash(scenario: Scenario, market: Market, faults: Faults) -> None:
-    """Put a scenario in force, counted from the market's present."""
-    for fault in scenario.faults:
+def unleash(scenario: Scenario, places: Sequence[Place]) -> None:
+    """Put a scenario in force, counted from the markets' present."""
+    for market, faults in places:
+        for fault in scenario.faults:
+            faults.add(fault, market.now)
+        for after_secs, shock in scenario.shocks:
+            market.shock(_begun(shock, market, after_secs))
+    market, _ = places[-1]
+    for after_secs, shock in scenario.astray:
+        market.deviate(_begun(shock, market, after_secs))
+    market, faults = places[-2:][0]
+    for fault in scenario.silent:
         faults.add(fault, market.now)
-    for after_secs, shock in scenario.shocks:
-        at = market.now + int(after_secs * 1e6)
-        market.shock(msgspec.structs.replace(shock, at=at))
+
+
+def _begun(shock: Shock, market: Market, after_secs: float) -> Shock:
+    return msgspec.structs.replace(shock, at=market.now + int(after_secs * 1e6))

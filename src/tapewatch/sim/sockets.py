@@ -11,11 +11,10 @@ from collections.abc import Callable
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from tapewatch.sim.binance import Binance, Opening
-from tapewatch.sim.binance_query import Refused
 from tapewatch.sim.limits import Rules, Window
 from tapewatch.sim.link import Hub, Link
-from tapewatch.sim.messages import CLOSE, PONG, TEXT, frame
+from tapewatch.sim.messages import CLOSE, PONG, frame
+from tapewatch.sim.venue import Refused, Venue
 
 _log = logging.getLogger("tapewatch.sim.sockets")
 _DRAIN_SECS = 10.0
@@ -24,7 +23,7 @@ _DRAIN_SECS = 10.0
 class Sockets:
     """All client connections."""
 
-    def __init__(self, venue: Binance, hub: Hub, rules: Rules, clock: Callable[[], float]) -> None:
+    def __init__(self, venue: Venue, hub: Hub, rules: Rules, clock: Callable[[], float]) -> None:
         self.accepted = 0
         self.dropped_slow = 0
         self.dropped_chatty = 0
@@ -34,32 +33,46 @@ class Sockets:
         self._clock = clock
         self._connects = Window(rules.connects, rules.connects_secs)
         self._numbers = itertools.count(1)
+        self._now = clock()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One connection, from handshake to end."""
-        if not self._connects.allows(self._clock()):
+        if not self._connects.allows(self.look()):
             return web.Response(status=429, text="Too many connection attempts.")
-        try:
-            opening = self._venue.opening(request.path, request.query)
-        except Refused as refused:
-            return web.Response(status=refused.status, body=refused.body)
         socket = web.WebSocketResponse(autoping=False, autoclose=False, compress=False)
-        await socket.prepare(request)
         if request.transport is None:
-            return socket  # gone during the handshake
-        link = self._open(request.transport, opening)
+            return socket  # gone already
+        link = self._link(request.transport, request.path)
         try:
+            self._venue.opened(link, request.path, request.query)
+        except Refused as refused:
+            self._hub.remove(link)
+            return web.Response(status=refused.status, body=refused.body)
+        try:
+            await socket.prepare(request)
+            self.accepted += 1
+            self._hub.links[link.number] = link  # from now on it is written to
+            link.flush()
             await self._listen(socket, link)
         finally:
             self._hub.remove(link)
-            link.hang_up()
+            self._venue.closed(link)
+            if socket.prepared:
+                link.hang_up()
         return socket
+
+    def look(self) -> float:
+        """Look at the clock: what is written or heard until the next look happens now."""
+        self._now = self._clock()
+        return self._now
 
     def tend(self) -> None:
         """Pings, deadlines, ages. To be called several times in each ping interval."""
-        now, notice = self._clock(), self._venue.notice()
+        now = self.look()
         for link in list(self._hub.links.values()):
-            link.tend(now, notice)
+            link.tend(now)
+            self._venue.tend(link, now)
+            link.flush()
 
     def cut(self, streams: set[str]) -> None:
         """Cut the clients of these streams without a word."""
@@ -90,15 +103,8 @@ class Sockets:
         for link in list(self._hub.links.values()):
             link.abort()
 
-    def _open(self, transport: asyncio.Transport, opening: Opening) -> Link:
-        link = Link(
-            next(self._numbers), transport, opening.unit, self._rules, self._clock(),
-            combined=opening.combined,
-        )  # fmt: skip
-        self.accepted += 1
-        self._hub.links[link.number] = link
-        self._venue.requests.subscribe(link, opening.streams)
-        return link
+    def _link(self, transport: asyncio.Transport, path: str) -> Link:
+        return Link(next(self._numbers), transport, self._rules, lambda: self._now, path)
 
     async def _listen(self, socket: web.WebSocketResponse, link: Link) -> None:
         async for message in socket:
@@ -113,7 +119,8 @@ class Sockets:
             link.push(frame(CLOSE, (message.data or 1000).to_bytes(2)))
             link.flush()
             return False
-        if not link.inbound.allows(self._clock()):
+        now = link.last_in = self.look()
+        if not link.inbound.allows(now):
             self.dropped_chatty += 1
             link.end(1008, "Too many requests")
             return True
@@ -122,7 +129,7 @@ class Sockets:
         elif message.type is WSMsgType.PONG:
             link.ponged(bytes(message.data))
         elif message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
-            link.push(frame(TEXT, self._venue.requests.answer(link, message.data)))
+            self._venue.heard(link, message.data, now)
         link.flush()
         return True
 

@@ -17,20 +17,14 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from tapewatch.sim.binance import Binance
-from tapewatch.sim.binance_frames import partial_depth
-from tapewatch.sim.binance_query import Query, Refused
 from tapewatch.sim.faults import Fault, Faults
 from tapewatch.sim.limits import Rules, Weights
 from tapewatch.sim.market import Market, Shock
+from tapewatch.sim.venue import Refused, Venue
 
 _JSON = "application/json"
 _HTML = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>"
-_RESTRICTED = (
-    "Service unavailable from a restricted location according to 'b. Eligibility' in "
-    "https://www.binance.com/en/terms."
-)
-_TRUTHS = {"trades": "historicalTrades", "aggTrades": "aggTrades", "klines": "klines"}
+_COMPRESSED_FROM = 8_192  # bytes
 
 
 class _ShockRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -44,10 +38,11 @@ class WebApi:
     """Handlers for aiohttp."""
 
     def __init__(
-        self, market: Market, venue: Binance, faults: Faults, rules: Rules,
+        self, market: Market, venue: Venue, faults: Faults, rules: Rules,
         clock: Callable[[], float], state: Callable[[], Mapping[str, Any]],
     ) -> None:  # fmt: skip
         self.weights = Weights(rules)
+        self.shock = market.shock  # what `/sim/shock` does; a world puts all its markets here
         self._market = market
         self._venue = venue
         self._faults = faults
@@ -57,7 +52,7 @@ class WebApi:
     def routes(self) -> list[web.RouteDef]:
         """All paths of this side."""
         return [
-            web.get("/api/{path:.*}", self._rest),
+            *(web.get(path, self._rest) for path in self._venue.paths),
             web.post("/sim/faults", self._add_faults),
             web.get("/sim/faults", self._list_faults),
             web.delete("/sim/faults", self._clear_faults),
@@ -76,32 +71,24 @@ class WebApi:
                 case "stale_snapshot":
                     stale = True
                 case _:
-                    return _broken(request, fault), stale
+                    return self._broken(request, fault), stale
         return None, stale
 
     async def _rest(self, request: web.Request) -> web.StreamResponse:
         answer, stale = await self.troubled(request)
         if answer is not None:
             return answer
-        rest = self._venue.rest
-        spent = self.weights.spend(rest.weight(request.path, request.query), self._clock())
-        headers = {
-            "X-MBX-USED-WEIGHT": str(spent.used),
-            "X-MBX-USED-WEIGHT-1M": str(spent.used),
-        }
+        venue, path, query = self._venue, request.path, request.query
+        spent = self.weights.spend(venue.weight(path, query), self._clock())
+        refusal, headers = venue.spent(spent)
         if spent.status != 200:
-            headers["Retry-After"] = str(spent.retry_secs)
-            body = _limited(spent.status, self._market.now // 1_000 + spent.retry_secs * 1_000)
-            return web.Response(status=spent.status, body=body, content_type=_JSON, headers=headers)
+            return _answer(spent.status, refusal, headers)
         try:
-            unit = self._venue.unit(request.headers)
-            body = rest.answer(request.path, request.query, unit, stale=stale)
+            body, more = venue.answer(path, query, request.headers, stale=stale)
         except Refused as refused:
-            return web.Response(
-                status=refused.status, body=refused.body, content_type=_JSON, headers=headers
-            )
-        response = web.Response(body=body, content_type=_JSON, headers=headers)
-        if request.path.endswith("/exchangeInfo"):
+            return _answer(refused.status, refused.body, headers)
+        response = _answer(200, body, {**headers, **more})
+        if len(body) >= _COMPRESSED_FROM:
             response.enable_compression()
         return response
 
@@ -111,6 +98,10 @@ class WebApi:
         except msgspec.DecodeError as error:
             return _json({"error": f"not a fault: {error}"}, status=400)
         faults = asked if isinstance(asked, list) else [asked]
+        for fault in faults:
+            if not self._faults.knows(fault.kind):
+                text = f"{self._venue.name} has nothing that {fault.kind} could spoil"
+                return _json({"error": text}, status=400)
         return _json({"added": [self._faults.add(fault, self._market.now) for fault in faults]})
 
     async def _list_faults(self, _request: web.Request) -> web.Response:
@@ -133,59 +124,40 @@ class WebApi:
         if not -1 < asked.change < 10:
             return _json({"error": "change must be above -1 and below 10"}, status=400)
         now = self._market.now
-        self._market.shock(
-            Shock(now, asked.change, asked.fall_secs, asked.recover_secs, asked.asset)
-        )
+        self.shock(Shock(now, asked.change, asked.fall_secs, asked.recover_secs, asked.asset))
         return _json({"at": now})
 
     async def _truth(self, request: web.Request) -> web.Response:
         """The same rows as REST, without limits, faults and age."""
         what = request.match_info["what"]
         try:
-            if what == "book":
-                query = Query(request.query, self._market.symbols)
-                view = self._market.book(query.symbol(), query.limit(5_000, 5_000))
-                body = partial_depth(view).encode()
-            elif what in _TRUTHS:
-                body = self._venue.rest.answer(f"/api/v3/{_TRUTHS[what]}", request.query)
-            else:
-                known = ", ".join([*_TRUTHS, "book"])
-                return _json({"error": f"no truth about {what}; there is {known}"}, status=404)
+            body = self._venue.truth(what, request.query)
         except Refused as refused:
-            return web.Response(status=refused.status, body=refused.body, content_type=_JSON)
-        return web.Response(body=body, content_type=_JSON)
+            return _answer(refused.status, refused.body)
+        if body is None:
+            return _json({"error": f"no truth about {what} at {self._venue.name}"}, status=404)
+        return _answer(200, body)
+
+    def _broken(self, request: web.Request, fault: Fault) -> web.Response:
+        """What a venue in trouble answers."""
+        if fault.status == 0 and request.transport is not None:
+            request.transport.abort()
+        status = fault.status or 503
+        headers = {"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else {}
+        if fault.body == "empty":
+            return web.Response(status=status, headers=headers)
+        if fault.body == "html":
+            text = _HTML.format(f"{status} Trouble")
+            return web.Response(status=status, text=text, content_type="text/html", headers=headers)
+        return _answer(status, self._venue.trouble(status), headers)
 
     async def _tell_state(self, _request: web.Request) -> web.Response:
         return _json(self._state())
 
 
-def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type=_JSON, status=status)
-
-
-def _limited(status: int, until_millis: int) -> bytes:
-    if status == 429:
-        text = (
-            "Too much request weight used; current limit is 6000 request weight per 1 MINUTE. "
-            "Please use WebSocket Streams for live updates to avoid polling the API."
-        )
-    else:
-        text = f"Way too much request weight used; IP banned until {until_millis}."
-    return msgspec.json.encode({"code": -1003, "msg": text})
-
-
-def _broken(request: web.Request, fault: Fault) -> web.Response:
-    """What a venue in trouble answers."""
-    if fault.status == 0 and request.transport is not None:
-        request.transport.abort()
-    status = fault.status or 503
-    headers = {"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else {}
-    if fault.body == "empty":
-        return web.Response(status=status, headers=headers)
-    if fault.body == "html":
-        text = _HTML.format(f"{status} Trouble")
-        return web.Response(status=status, text=text, content_type="text/html", headers=headers)
-    codes = {429: -1003, 418: -1003, 451: 0, 504: -1007}
-    text = _RESTRICTED if status == 451 else "An unknown error occurred while processing."
-    body = msgspec.json.encode({"code": codes.get(status, -1000), "msg": text})
+def _answer(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.Response(status=status, body=body, content_type=_JSON, headers=headers)
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    return _answer(status, msgspec.json.encode(value))

@@ -48,5 +48,7 @@ class Transport:
         return [json.loads(payload) for opcode, payload in self.frames() if opcode == 1]
 
 
-def link(number=1, *, combined=True, unit=1_000, rules=None, now=0.0):
-    return Link(number, Transport(), unit, rules or Rules(), now, combined=combined)
+def link(number=1, *, combined=True, unit=1_000, rules=None, clock=lambda: 0.0):
+    made = Link(number, Transport(), rules or Rules(), clock)
+    made.combined, made.unit = combined, unit
+    return made

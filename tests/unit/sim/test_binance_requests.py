@@ -14,7 +14,7 @@ class Desk:
     def __init__(self, max_streams=1_024):
         self.hub = Hub(Faults())
         publisher = Publisher(open_market(start=1_790_000_000_000_000, symbols=3), self.hub)
-        self.requests = Requests(self.hub, publisher, max_streams)
+        self.requests = Requests(self.hub, lambda _, name: publisher.opens(name), max_streams)
         self.link = doubles.link()
 
     def ask(self, request):

@@ -1,6 +1,9 @@
+import re
+
 import pytest
 
-from tapewatch.sim.faults import Fault, Faults
+from tapewatch.sim.binance import FAULT_TEXTS
+from tapewatch.sim.faults import Fault, Faults, FaultTexts
 from tapewatch.sim.messages import Message
 
 TRADE = "btcusdt@trade"
@@ -20,7 +23,7 @@ def texts(numbers):
 
 
 def faulty(now=0, **fields):
-    faults = Faults()
+    faults = Faults(texts=FAULT_TEXTS)
     faults.add(Fault(**fields), now)
     return faults
 
@@ -87,6 +90,21 @@ def test_wrong_sequence_moves_ids_and_nothing_else():
     faults = faulty(kind="wrong_sequence", shift=5)
     (sent,) = faults.filter(Message("x", lambda _: kline), 0)
     assert sent.text() == '{"e":"kline","k":{"t":60000,"f":6,"L":7,"l":"3"}}'
+
+
+def test_wrong_checksum_waits_for_a_frame_that_has_one():
+    texts = FaultTexts(
+        ids=re.compile(r'("t":)(\d+)'),
+        nonsense=("",),
+        checksums=re.compile(r'("checksum":)(-?\d+)'),
+    )
+    faults = Faults(texts=texts)
+    faults.add(Fault(kind="wrong_checksum", shift=9), 0)
+    assert run(faults, [1]) == [message(1).text()]
+    (sent,) = faults.filter(Message("x", lambda _: '{"checksum":-4}'), 0)
+    assert sent.text() == '{"checksum":5}'
+    assert faults.knows("wrong_checksum")
+    assert not Faults(texts=FAULT_TEXTS).knows("wrong_checksum")
 
 
 def test_close_names_the_stream_once():

@@ -13,6 +13,7 @@ STREAMS = ("btcusdt@trade", "btcusdt@aggTrade", "btcusdt@depth@100ms")
 def test_the_names_people_know_are_there():
     assert set(SCENARIOS) == {
         "flash-crash", "gap", "dup", "reorder", "disconnect", "stall", "garbage",
+        "arbitrage", "cascade", "depeg", "one-stall", "cycle",
     }  # fmt: skip
 
 
@@ -24,12 +25,13 @@ def test_the_names_people_know_are_there():
         ("reorder", "reorder"),
         ("disconnect", "close"),
         ("stall", "stall"),
+        ("one-stall", "stall"),
         ("garbage", "garbage"),
     ],
 )
 def test_trouble_comes_again_and_again_and_not_at_once(name, kind):
     market, faults = open_market(start=START, symbols=1), Faults()
-    unleash(SCENARIOS[name], market, faults)
+    unleash(SCENARIOS[name], [(market, faults)])
     for second in range(180):
         now = START + second * SECOND
         for stream in STREAMS:
@@ -41,7 +43,7 @@ def test_trouble_comes_again_and_again_and_not_at_once(name, kind):
 
 def test_flash_crash_comes_after_a_while():
     market = open_market(start=START, symbols=1)
-    unleash(SCENARIOS["flash-crash"], market, Faults())
+    unleash(SCENARIOS["flash-crash"], [(market, Faults())])
     market.advance(START + 19 * SECOND)
     before = market.trades("BTCUSDT")[-1].price
     market.advance(START + 30 * SECOND)
