@@ -120,7 +120,17 @@ def one_of_each() -> dict[str, list[AnyEvent]]:
             Alert(at(1), at(1), INST, "a1", "surge", AlertState.RESOLVED, "high", 5.0, "text"),
         ],
         "news": [
-            NewsItem(at(0), at(1), "n1", "rss", "title", "https://example.org", ("BTC", "ETH")),
+            NewsItem(
+                at(0),
+                at(1),
+                "n1",
+                "rss",
+                "title",
+                "https://example.org",
+                ("BTC", "ETH"),
+                "summary",
+                at(0),
+            ),
             NewsItem(at(1), at(2), "n2", "rss", "title", "https://example.org"),
         ],
         "gaps": [gap(1), gap(5, 1.0)],

@@ -1,10 +1,11 @@
 """A product without a product: the context of a server, with doubles that a test can set."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tapewatch.model.errors import NotFound
 from tapewatch.model.events import (
+    AnyEvent,
     BookSnapshot,
     Candle,
     Coverage,
@@ -23,8 +24,11 @@ from tapewatch.ports import (
     Subscription,
     WorkerHealth,
 )
+from tapewatch.process.book_stats import BookStats, BookStatsConfig
+from tapewatch.runtime.books import PipelineBooks
 from tapewatch.serve.context import Context
 from tapewatch.stores.memory import Memory
+from tapewatch.stream.pipeline import Pipeline
 
 NOW = Micros(1_795_224_600_000_000)
 BTC = "binance:BTC/USDT"
@@ -157,17 +161,30 @@ class Control:
         return frozenset(self.wanted)
 
 
+class Shown(Memory):
+    """The hot window and the books, fed by one call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pipeline = Pipeline([BookStats("book_stats", BookStatsConfig())])
+
+    def update(self, events: Sequence[AnyEvent]) -> None:
+        super().update(events)
+        self.pipeline.process(list(events))
+
+
 class World:
     """Everything a server may ask, to be set by the test; `context` is what the server gets."""
 
     def __init__(self) -> None:
         known = catalogue()
         self.now = NOW
-        self.hot = Memory()
+        self.hot = Shown()
         self.query = Candles()
         self.ledger = Entries()
         self.control = Control(known)
         self.links = [link()]
+        self.news: list[LinkStatus] = []
         self.workers = [
             worker("feed-binance", Stage.INGEST),
             worker("pump-parquet", Stage.STORE),
@@ -184,11 +201,13 @@ class World:
         }
         self.context = Context(
             hot=self.hot,
+            books=PipelineBooks(self.hot.pipeline),
             query=self.query,
             ledger=self.ledger,
             catalogue=known,
             control=self.control,
             links=lambda: self.links,
+            news=lambda: self.news,
             workers=lambda: self.workers,
             counters=lambda: self.counters,
             settings_view=lambda: self.settings,

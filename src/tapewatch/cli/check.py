@@ -59,11 +59,9 @@ def command(
 
 def _load(config: Path | None, options: tuple[str, ...]) -> "Loaded":
     from tapewatch.runtime import launch
-    from tapewatch.settings.venue_words import check_streams
 
     loaded = launch.load(config, options)
-    plan = launch.plan_of(loaded)  # builds every plug-in, so that they may object
-    check_streams(loaded, {venue.name: venue.dialect for venue in plan.venues})
+    launch.plan_of(loaded)  # builds every plug-in, so that they may object
     loaded.refuse()
     return loaded
 
@@ -73,14 +71,16 @@ def _talk(loaded: "Loaded") -> None:
 
     for notice in loaded.notices:
         tell(f"{notice}\n")
-    exchanges = ", ".join(
+    collected = [
         f"{name} ({len(config.symbols)} symbols, {len(config.streams)} streams)"
         for name, config in loaded.settings.exchanges.items()
         if config.enabled
-    )
+    ]
+    news = loaded.settings.news
+    collected += [f"news ({', '.join(news.sources)})"] if news.enabled else []
     count = len(loaded.notices)
     notices = f", {count} notice{'s' if count != 1 else ''}" if count else ""
-    tell(f"The settings are valid{notices}: {exchanges}.")
+    tell(f"The settings are valid{notices}: {', '.join(collected)}.")
 
 
 def _print_values(loaded: "Loaded") -> None:
@@ -93,6 +93,7 @@ def _print_values(loaded: "Loaded") -> None:
 def _print_schema() -> int:
     import msgspec
 
+    from tapewatch.feeds.ccxt_config import PREFIX, CcxtConfig, exchange_ids
     from tapewatch.runtime import plugins
     from tapewatch.settings.json_schema import json_schema
 
@@ -100,6 +101,8 @@ def _print_schema() -> int:
         kind: {name: plugin.config for name, plugin in plugins.loadable(kind).items()}
         for kind in ("venues", "process", "stores")
     }
+    ccxt = {name: CcxtConfig for id_ in exchange_ids() for name in (id_, f"{PREFIX}{id_}")}
+    types["venues"] = ccxt | types["venues"]
     print(msgspec.json.format(msgspec.json.encode(json_schema(types)), indent=2).decode())
     return 0
 

@@ -1,4 +1,4 @@
-"""Look at this machine, the data folder and every venue, and say what does not work and why."""
+"""Look at this machine, the data folder, every venue and source of news, and say what does not work and why."""
 
 import sys
 from pathlib import Path
@@ -13,21 +13,21 @@ def command(
     only: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Say what works and what does not: this machine, the stores, every venue.
+    """Say what works and what does not: this machine, the stores, every venue, the news.
 
     Parameters
     ----------
     config
         The settings file; without it `tapewatch.yaml` here, or the defaults.
     only
-        machine, stores or venues.
+        machine, stores, venues or news.
     json
         One JSON object a line, for programs.
     """
     from tapewatch.model.errors import NotFound
     from tapewatch.runtime import launch, logs
 
-    parts = ("machine", "stores", "venues")
+    parts = ("machine", "stores", "venues", "news")
     if only is not None and only not in parts:
         raise NotFound("part", only, parts)
     logs.set_up("ERROR", "console")
@@ -42,7 +42,7 @@ def command(
 async def _examine(
     plan: object, only: str | None, address: tuple[str, int], report: "_Report"
 ) -> int:
-    from tapewatch.runtime import checkup
+    from tapewatch.runtime import ccxt_checkup, checkup, news_checkup
     from tapewatch.runtime.clock import wall_clock
     from tapewatch.runtime.plan import Plan
 
@@ -57,6 +57,12 @@ async def _examine(
         for place in plan.venues:
             async for finding in checkup.venue(place, wall_clock):
                 report.tell(finding)
+        for other in plan.ccxt:
+            async for finding in ccxt_checkup.venue(other, wall_clock):
+                report.tell(finding)
+    if only in (None, "news") and plan.news is not None:
+        for finding in await news_checkup.sources(plan.news):
+            report.tell(finding)
     return 0
 
 

@@ -135,7 +135,8 @@ def _alert(data: dict[str, Any]) -> str:
 
 
 def _news(data: dict[str, Any]) -> str:
-    return f"{data['source']}: {data['title']} {data['url']}"
+    assets = f" [{' '.join(data['assets'])}]" if data["assets"] else ""
+    return f"{data['source']}:{assets} {data['title']} {data['url']}"
 
 
 _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {

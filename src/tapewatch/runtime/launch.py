@@ -16,18 +16,19 @@ from typing import Any
 
 from msgspec import structs
 
+from tapewatch.feeds.ccxt_config import CcxtConfig, CcxtWords
 from tapewatch.model.errors import ConfigError
 from tapewatch.ports import FeedConfig, Hot, Processor, Sink
-from tapewatch.runtime import plugins
+from tapewatch.runtime import ccxt_venues, plugins
 from tapewatch.runtime.aside import Aside
-from tapewatch.runtime.bookless import Bookless
 from tapewatch.runtime.clock import wall_clock
 from tapewatch.runtime.delivery import Pace
-from tapewatch.runtime.plan import Plan, Venue
+from tapewatch.runtime.news_settings import news_of
+from tapewatch.runtime.plan import CcxtVenue, Plan, Venue
 from tapewatch.serve.context import Options
 from tapewatch.settings import loader, origin
 from tapewatch.settings.schema import ServerSettings, Settings, Storage
-from tapewatch.settings.venue_words import check_streams
+from tapewatch.settings.venue_words import Words, check_streams
 
 log = logging.getLogger("tapewatch.runtime.launch")
 
@@ -36,6 +37,8 @@ _FORCED = 130
 
 def config_of(kind: str, name: str) -> type:
     """Give the settings type of a plug-in; raises NotFound with the nearest."""
+    if kind == "venues" and name not in plugins.names(kind):
+        return ccxt_venues.config_of(name)
     return plugins.load(kind, name).config
 
 
@@ -60,14 +63,19 @@ def plan_of(loaded: loader.Loaded, *, serve: bool = True, demo: bool = False) ->
     settings = loaded.settings
     folder = Path(settings.storage.data_dir)
     venues = venues_of(settings)
-    check_streams(loaded, {venue.name: venue.dialect for venue in venues})
+    ccxt = ccxt_venues_of(settings)
+    dialects: dict[str, Words] = {venue.name: venue.dialect for venue in venues}
+    check_streams(loaded, dialects | {venue.name: venue.dialect for venue in ccxt})
+    news = news_of(loaded)
     loaded.refuse()  # before anything touches disk or network
     return Plan(
         venues=venues,
+        ccxt=ccxt,
         processors=processors_of(settings.detectors),
         data_dir=folder,
         hot=_hot(settings.storage),
         query=Aside(partial(_store, settings.storage, settings.storage.query, data_dir=folder)),
+        news=news,
         parquet=_section(settings.storage, "parquet"),
         sinks=_sinks(settings.storage, folder),
         pace=Pace(
@@ -90,7 +98,15 @@ def venues_of(settings: Settings) -> tuple[Venue, ...]:
     return tuple(
         Venue(name, plugins.load("venues", name).build(name, config), config)
         for name, config in settings.exchanges.items()
-        if isinstance(config, FeedConfig) and config.enabled
+        if isinstance(config, FeedConfig) and config.enabled and not isinstance(config, CcxtConfig)
+    )
+
+
+def ccxt_venues_of(settings: Settings) -> tuple[CcxtVenue, ...]:
+    return tuple(
+        CcxtVenue(name, CcxtWords(name), config)
+        for name, config in settings.exchanges.items()
+        if isinstance(config, CcxtConfig) and config.enabled
     )
 
 
@@ -118,7 +134,7 @@ def _hot(storage: Storage) -> Hot:
     if "hot_window_hours" in config.__struct_fields__ and name not in storage.sections:
         config = structs.replace(config, hot_window_hours=storage.hot_window_hours)
     hot: Hot = plugins.load("stores", name).build(name, config)
-    return hot if hasattr(hot, "book") else Bookless(hot)
+    return hot
 
 
 def _sinks(storage: Storage, folder: Path) -> tuple[Sink, ...]:

@@ -10,6 +10,9 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from tapewatch.feeds.ccxt_config import CcxtConfig, CcxtWords
+from tapewatch.news.schedule import Hours
+from tapewatch.news.sources import Source
 from tapewatch.ports import Dialect, FeedConfig, Hot, Processor, Query, Sink
 from tapewatch.runtime.delivery import Pace
 from tapewatch.serve.context import Options
@@ -24,6 +27,22 @@ class Venue(Struct, frozen=True):
     config: FeedConfig
 
 
+class CcxtVenue(Struct, frozen=True):
+    """A section under `exchanges:` that names no venue of ours but one that CCXT serves."""
+
+    name: str
+    dialect: CcxtWords
+    config: CcxtConfig
+
+
+class News(Struct, frozen=True, kw_only=True):
+    """The section `news:`."""
+
+    sources: tuple[Source, ...]
+    hours: Hours = field(default_factory=Hours)
+    user_agent: str = ""  # empty: our own
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     venues: tuple[Venue, ...]
     processors: tuple[Processor[Any], ...]
@@ -31,6 +50,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     hot: Hot
     query: Query
     parquet: ParquetConfig = field(default_factory=ParquetConfig)
+    ccxt: tuple[CcxtVenue, ...] = ()
+    news: News | None = None
     sinks: tuple[Sink, ...] = ()  # beside Parquet, the ledger and the dead letters
     pace: Pace = field(default_factory=Pace)  # of writing to stores
     spill_max_bytes: int = 1 << 30  # for each store that is down

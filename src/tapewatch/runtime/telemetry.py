@@ -59,6 +59,7 @@ class Facts(Struct, frozen=True):
     workers: Callable[[], list[WorkerHealth]]
     clients: Callable[[], int]  # live WebSocket clients
     api_calls: Callable[[], dict[str, Calls]]  # REST, by venue
+    news_fetches: Callable[[], dict[str, int]] = dict  # by what came of them
 
 
 class Telemetry:
@@ -118,7 +119,10 @@ class Telemetry:
             buckets=cumulated,
             sum_value=processing.spent_secs,
         )
-        yield CounterMetricFamily("rss_fetch_total", "News requests", labels=["status"])
+        fetches = CounterMetricFamily("rss_fetch_total", "News requests", labels=["status"])
+        for status, count in self._facts.news_fetches().items():
+            fetches.add_metric([status], count)
+        yield fetches
 
     def _links(self) -> Iterator[Metric]:
         links = self._facts.links()

@@ -7,13 +7,16 @@ INGEST                     PROCESS                PROCESS STORE  SERVE
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import structs
 
 from tapewatch import __version__
 from tapewatch.bus.local import LocalBus
+from tapewatch.feeds.ccxt import CcxtFeed, Listing
 from tapewatch.feeds.exchange import ExchangeFeed
+from tapewatch.feeds.news import NewsFeed
 from tapewatch.model.errors import ConfigError
 from tapewatch.model.events import (
     Batch,
@@ -30,12 +33,13 @@ from tapewatch.ports import (
     Subscription,
     WhenFull,
 )
-from tapewatch.runtime import catalogues, recovery
+from tapewatch.runtime import catalogues, ccxt_venues, recovery
 from tapewatch.runtime.behind import Behind
+from tapewatch.runtime.books import PipelineBooks
 from tapewatch.runtime.checkpoint import Checkpoint
 from tapewatch.runtime.clock import ClockWatch
 from tapewatch.runtime.delivery import Outside
-from tapewatch.runtime.plan import Plan, Venue
+from tapewatch.runtime.plan import CcxtVenue, Plan, Venue
 from tapewatch.runtime.processing import Gate, PipelineWorker
 from tapewatch.runtime.pump import Pump
 from tapewatch.runtime.spill import Spill
@@ -48,6 +52,7 @@ from tapewatch.serve.context import Context
 from tapewatch.serve.live import Hub
 from tapewatch.stores.dead_letters import DeadLetters
 from tapewatch.stores.parquet import Parquet
+from tapewatch.stores.seen import Seen
 from tapewatch.stores.sqlite import Sqlite
 from tapewatch.stream.pipeline import Pipeline
 from tapewatch.wire.http import Http
@@ -67,7 +72,8 @@ class App:
             plan.data_dir, clock=clock, config=plan.parquet, keep_days=plan.keep_days
         )
         self.sqlite = Sqlite(plan.data_dir / "tapewatch.sqlite", clock=clock)
-        self.feeds: dict[str, ExchangeFeed] = {}
+        self.feeds: dict[str, ExchangeFeed | CcxtFeed] = {}
+        self.news: NewsFeed | None = None
         self.server: Server | None = None
         self.hub: Hub | None = None
         self._workers: dict[str, Any] = {}
@@ -88,10 +94,16 @@ class App:
         catalogue = await catalogues.load(
             self.plan.venues, self.plan.data_dir / "catalogue", self._http
         )
-        subscriptions = self._choose(found, catalogue)
+        listings = await ccxt_venues.load(
+            self.plan.ccxt, self.plan.data_dir / "catalogue", catalogue
+        )
+        subscriptions = self._choose(found, catalogue, listings)
         gate = Gate(self.bus, self.processing)
         for venue in self.plan.venues:
             self._add_feed(venue, catalogue, found, subscriptions.subscriptions(), gate)
+        for other in self.plan.ccxt:
+            self._add_ccxt(other, catalogue, listings, subscriptions.subscriptions(), gate)
+        self._add_news(gate)
         self._add_processors()
         self._add_stores()
         self._add(Stage.SERVE, ClockWatch())
@@ -110,15 +122,21 @@ class App:
         finally:
             self.plan.query.close()
 
-    def _choose(self, found: recovery.Found, catalogue: Catalogue) -> Subscriptions:
+    def _choose(
+        self, found: recovery.Found, catalogue: Catalogue, listings: Mapping[str, Listing]
+    ) -> Subscriptions:
         complain = self.plan.complain or _nobody_listens
+        venues: tuple[Venue | CcxtVenue, ...] = (*self.plan.venues, *self.plan.ccxt)
         configured = [
             subscription
-            for venue in self.plan.venues
+            for venue in venues
             for subscription in catalogues.wanted(venue, catalogue, complain)
         ]
-        dialects = {venue.dialect.name: venue.dialect for venue in self.plan.venues}
-        streams = {venue.dialect.name: venue.config.streams for venue in self.plan.venues}
+        for other in self.plan.ccxt:
+            if other.name in listings:
+                ccxt_venues.check(other, listings[other.name], complain)
+        dialects = {venue.dialect.name: venue.dialect for venue in venues}
+        streams = {venue.dialect.name: venue.config.streams for venue in venues}
         subscriptions = Subscriptions(self.feeds, dialects, streams, catalogue, self.sqlite)
         subscriptions.start(merge(configured, found.kept))
         return subscriptions
@@ -143,6 +161,39 @@ class App:
         )
         self.feeds[name] = feed
         self._add(Stage.INGEST, FeedWorker(feed, gate))
+
+    def _add_ccxt(
+        self,
+        venue: CcxtVenue,
+        catalogue: Catalogue,
+        listings: Mapping[str, Listing],
+        wanted: frozenset[Subscription],
+        gate: Gate,
+    ) -> None:
+        feed = CcxtFeed(
+            venue.name,
+            venue.config,
+            clock=self.clock,
+            catalogue=catalogue,
+            wanted=frozenset(s for s in wanted if split_id(s.inst)[0] == venue.name),
+            listing=listings.get(venue.name),
+        )
+        self.feeds[venue.name] = feed
+        self._add(Stage.INGEST, FeedWorker(feed, gate))
+
+    def _add_news(self, gate: Gate) -> None:
+        wanted = self.plan.news
+        if wanted is None:
+            return
+        seen = Seen(self.plan.data_dir / "news.sqlite", clock=self.clock)
+        self.news = NewsFeed(
+            wanted.sources,
+            wanted.hours,
+            clock=self.clock,
+            seen=seen,
+            user_agent=wanted.user_agent,
+        )
+        self._add(Stage.INGEST, FeedWorker(self.news, gate))
 
     def _add_processors(self) -> None:
         worker = PipelineWorker(
@@ -184,11 +235,13 @@ class App:
     def _add_server(self, catalogue: Catalogue, subscriptions: Subscriptions) -> None:
         context = Context(
             hot=self.plan.hot,
+            books=PipelineBooks(self.pipeline),
             query=self.plan.query,
             ledger=self.sqlite,
             catalogue=catalogue,
             control=subscriptions,
             links=self.links,
+            news=self.news_links,
             workers=self._supervisor.health,
             counters=self.counters,
             settings_view=self.plan.settings_view,
@@ -215,15 +268,19 @@ class App:
                 hot=self.plan.hot,
                 processing=self.processing,
                 counters=self.counters,
-                links=self.links,
+                links=lambda: [*self.links(), *self.news_links()],
                 workers=self._supervisor.health,
                 clients=lambda: self.hub.clients if self.hub is not None else 0,
                 api_calls=self._calls,
+                news_fetches=lambda: {} if self.news is None else dict(self.news.fetches),
             )
         )
 
     def links(self) -> list[LinkStatus]:
         return [status for feed in self.feeds.values() for status in feed.status()]
+
+    def news_links(self) -> list[LinkStatus]:
+        return [] if self.news is None else self.news.status()
 
     def counters(self) -> dict[str, Counters]:
         named = {

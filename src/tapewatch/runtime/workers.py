@@ -1,8 +1,8 @@
 """The small workers that join the parts: a feed to the gate, the bus to the hot window."""
 
 import logging
+from collections.abc import Mapping
 
-from tapewatch.feeds.exchange import ExchangeFeed
 from tapewatch.model.codec import to_builtins
 from tapewatch.model.events import (
     BookDelta,
@@ -16,7 +16,7 @@ from tapewatch.model.events import (
     Trade,
 )
 from tapewatch.model.instrument import split_id
-from tapewatch.ports import Counters, Hot, Outlet, Reader
+from tapewatch.ports import Counters, Feed, Hot, Outlet, Reader
 
 log = logging.getLogger("tapewatch.runtime.workers")
 
@@ -24,7 +24,7 @@ log = logging.getLogger("tapewatch.runtime.workers")
 class FeedWorker:
     """Runs one feed into the gate."""
 
-    def __init__(self, feed: ExchangeFeed, outlet: Outlet) -> None:
+    def __init__(self, feed: Feed, outlet: Outlet) -> None:
         self.name = f"feed-{feed.name}"
         self.counters = feed.counters
         self.feed = feed
@@ -62,7 +62,7 @@ class ResyncWorker:
 
     wants: frozenset[type[Event]] = frozenset({Gap})
 
-    def __init__(self, feeds: dict[str, ExchangeFeed], reader: Reader) -> None:
+    def __init__(self, feeds: Mapping[str, Feed], reader: Reader) -> None:
         self.name = "resync"
         self.counters = Counters()
         self._feeds = feeds

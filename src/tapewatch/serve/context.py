@@ -13,6 +13,7 @@ from tapewatch.model.errors import NotFound, Unavailable
 from tapewatch.model.events import InstrumentId, Micros
 from tapewatch.model.instrument import Catalogue, Instrument, squeeze
 from tapewatch.ports import (
+    Books,
     Clock,
     Counters,
     Hot,
@@ -67,6 +68,7 @@ class Context(Struct, kw_only=True):
     """What the handlers may ask."""
 
     hot: Hot
+    books: Books
     query: Query
     ledger: Ledger
     catalogue: Catalogue
@@ -81,6 +83,7 @@ class Context(Struct, kw_only=True):
     version: str
     demo: bool = False
     processors: Sequence[Processor[Any]] = ()
+    news: Callable[[], list[LinkStatus]] = list  # one a source; no link to an exchange
     live: LiveStats = field(default_factory=LiveStats)
 
     def native(self, inst: InstrumentId) -> str:

@@ -5,7 +5,8 @@
     all links deliver          healthy (200)
 
 A link delivers when its state is live *and* its last data is young; a worker is well when the
-supervisor says that it runs. Nothing here is a flag that somebody set and forgot.
+supervisor says that it runs. Nothing here is a flag that somebody set and forgot. A source of news
+that is blocked is a problem, and no more; news make nothing healthy unless nothing else is asked for.
 
 `/health` has the fields of S2 and of S3's producer, `/health/detailed` those of S4.
 """
@@ -30,6 +31,7 @@ from tapewatch.serve.stats import (
 
 STALE_SECS = 60  # sessions judge by their venue's own limit before; this is the last word
 START_SECS = 15  # so long after the start nothing need be there yet
+_NEWS_TROUBLE = frozenset({LinkState.BLOCKED, LinkState.BACKOFF})
 FULL_EVENTS = 50_000  # of the 65,536 that a buffer holds by default: somebody is too slow
 
 
@@ -84,6 +86,7 @@ class Components(Struct, kw_only=True):
     ingestors: dict[str, str]
     workers: list[WorkerView]
     links: list[LinkView]
+    news: list[LinkView]
     buffers: dict[str, FlowView]
 
 
@@ -115,17 +118,25 @@ def judge(context: Context) -> Verdict:
         for link, state in zip(links, states, strict=True)
         if state != "live"
     ]
+    news = context.news()
+    problems += [
+        _link_problem(source, source.state.value, now)
+        for source in news
+        if source.state in _NEWS_TROUBLE
+    ]
     problems += [_worker_problem(w) for w in context.workers() if not _is_well(w)]
     problems += [
         f"{name} has {counter.buffered:,} events waiting: it is slower than the market"
         for name, counter in context.counters().items()
         if counter.buffered > FULL_EVENTS
     ]
+    if not links:  # nothing but news is collected
+        states = [source.state.value for source in news]
     if "live" in states:
         return Verdict("degraded" if problems else "healthy", problems)
     if now - context.started < START_SECS * SECOND:
         return Verdict("starting", problems)
-    if not links:
+    if not states:
         problems.append("nothing is collected: no exchange is enabled or no symbol is subscribed")
     return Verdict("unhealthy", problems)
 
@@ -175,7 +186,8 @@ def detailed(context: Context, verdict: Verdict) -> Detailed:
             enabled_exchanges=venues,
             ingestors={v: ingestor(links, v, now) for v in venues},
             workers=[_worker_view(worker) for worker in context.workers()],
-            links=[_link_view(link, now) for link in links],
+            links=[link_view(link, flow(link, now), now) for link in links],
+            news=[link_view(source, source.state.value, now) for source in context.news()],
             buffers=flows(context),
         ),
     )
@@ -226,11 +238,11 @@ def _worker_view(worker: WorkerHealth) -> WorkerView:
     )
 
 
-def _link_view(link: LinkStatus, now: Micros) -> LinkView:
+def link_view(link: LinkStatus, state: str, now: Micros) -> LinkView:
     return LinkView(
         venue=link.venue,
         route=link.route,
-        state=flow(link, now),
+        state=state,
         since=iso(link.since),
         url=link.url,
         subscriptions=link.subscriptions,

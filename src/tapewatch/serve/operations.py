@@ -4,7 +4,7 @@
 against it. A new address is a handler and an entry here.
 """
 
-from tapewatch.serve import health, openapi, rest, stats, status, views
+from tapewatch.serve import completeness, health, news, openapi, rest, stats, status, views
 from tapewatch.serve.ask import Ask, Operation, Param, Reply
 from tapewatch.serve.context import Context
 from tapewatch.serve.problem import Kind
@@ -179,6 +179,21 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         method="GET",
+        path="/completeness",
+        name="getCompleteness",
+        tag="market",
+        text="How complete the stored trades are, by instrument and hour, proven by their ids.",
+        handler=completeness.get_completeness,
+        is_query=True,
+        answer=completeness.Completeness,
+        params=(
+            _query("symbol", "Only this one", "BTCUSDT"),
+            _query("start", "From here; a day before the end if absent", "2025-08-25T14:00Z"),
+            _query("end", "Until here; now if absent", "2025-08-25T15:00Z"),
+        ),
+    ),
+    Operation(
+        method="GET",
         path="/book/{symbol}",
         name="getBook",
         tag="market",
@@ -186,6 +201,23 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=rest.get_book,
         answer=views.Book,
         params=(_SYMBOL, _query("depth", "Levels a side; 20 if absent", "20", "integer")),
+    ),
+    Operation(
+        method="GET",
+        path="/news",
+        name="getNews",
+        tag="market",
+        text="Stored news, the newest first, and how each source is.",
+        handler=news.get_news,
+        is_query=True,
+        answer=news.News,
+        params=(
+            _query("asset", "Only what names this one", "BTC"),
+            _query("source", "Only this source", "cryptopanic"),
+            _query("start", "ISO 8601, epoch, or relative: -24h; a week back if absent", "-24h"),
+            _query("end", "As start; not included", "now"),
+            _query("limit", f"1 to {news.MAX_ITEMS}; 50 if absent", "20", "integer"),
+        ),
     ),
     Operation(
         method="POST",

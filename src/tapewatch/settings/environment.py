@@ -6,7 +6,7 @@ process has in its environment beats `.env`. A variable that is set to nothing w
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -18,18 +18,20 @@ from tapewatch.settings.problems import Place, Problem
 from tapewatch.settings.scalars import ABSENT, truth
 
 PREFIX = "TAPEWATCH__"
+Takes = Callable[[str, str], bool]  # has the section of this exchange that setting?
 
 
 class Listed(Struct, frozen=True):
     """A name and the setting it stands for. `*`: every exchange."""
 
     name: str
-    path: str  # empty: nothing in this version, see `about`
+    path: str
     example: str
     about: str
     secret: bool = False
     switch: bool = False  # `false` alone makes no section
     within: str = ""  # only where this section was written
+    nobody: str = ""  # only for exchanges that have the setting; said if there is none
 
 
 LISTED = (
@@ -52,7 +54,13 @@ LISTED = (
     Listed(
         "SYMBOLS", "exchanges.*.symbols", "BTCUSDT,ETHUSDT", "pairs in any spelling, with commas"
     ),
-    Listed("POLL_INTERVAL", "", "5", "seconds between polls of a CCXT venue"),
+    Listed(
+        "POLL_INTERVAL",
+        "exchanges.*.poll_secs",
+        "5",
+        "seconds between polls of the tickers of a CCXT venue",
+        nobody="no exchange here is a CCXT venue, so none is polled: native ones stream",
+    ),
     Listed(
         "RECONNECT_DELAY_S",
         "exchanges.*.reconnect_delay",
@@ -114,7 +122,6 @@ LISTED = (
         within="alerts.email",
     ),
 )
-_UNUSED = {"POLL_INTERVAL": "polling CCXT venues is not in this version: nothing is polled"}
 
 
 class Given(NamedTuple):
@@ -176,14 +183,14 @@ def from_options(options: Sequence[str]) -> tuple[list[Given], list[Problem]]:
     return found, problems
 
 
-def assign(root: Section, given: list[Given]) -> Assigned:
+def assign(root: Section, given: list[Given], takes: Takes) -> Assigned:
     """Write one source of variables into the tree: listed names, then exact paths."""
     result = Assigned([], [])
     values = {one.name: one for one in given}
     switches = [listed for listed in LISTED if listed.switch]
     for listed in (*LISTED, *switches):  # again, for sections that came in between
         if listed.name in values:
-            _assign_listed(root, listed, values[listed.name], result)
+            _assign_listed(root, listed, values[listed.name], result, takes)
     for one in given:
         if one.name.upper().startswith(PREFIX):
             path = one.name[len(PREFIX) :].lower().split("__")
@@ -249,10 +256,9 @@ def _inline(source: str, name: str, value: str) -> Given:
     return Given(name, value, place, key)
 
 
-def _assign_listed(root: Section, listed: Listed, one: Given, result: Assigned) -> None:
-    if not listed.path:
-        result.notices.append(Problem("CFG101", _UNUSED[listed.name], one.place))
-        return
+def _assign_listed(
+    root: Section, listed: Listed, one: Given, result: Assigned, takes: Takes
+) -> None:
     if listed.switch:
         on = truth(one.value)
         if on is ABSENT:
@@ -264,7 +270,12 @@ def _assign_listed(root: Section, listed: Listed, one: Given, result: Assigned) 
             return
     if listed.within and find(root, tuple(listed.within.split("."))) is None:
         return
-    for path in _paths(root, listed.path):
+    paths = _paths(root, listed.path)
+    if listed.nobody:
+        paths = [path for path in paths if takes(path[1], path[2])]
+        if not paths:
+            result.notices.append(Problem("CFG101", listed.nobody, one.place))
+    for path in paths:
         _assign_path(root, path, one, result)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path as File
 from typing import Any
 
+from tapewatch.model.errors import TapewatchError
 from tapewatch.ports import FeedConfig
 from tapewatch.settings import environment, planned
 from tapewatch.settings.document import parse
@@ -75,12 +76,22 @@ def load(
     root = reading.yaml(path, folder, variables)
     _fill_exchanges(root)
     for source in (dotenv, environment.from_process(environ)):
-        result = environment.assign(root, source)
+        result = environment.assign(root, source, _takes(config_of))
         reading.problems += result.problems
         reading.notices += result.notices
     flags, faults = environment.from_options(options)
     reading.problems += faults + environment.assign_options(root, flags)
     return reading.finish(root, config_of)
+
+
+def _takes(config_of: ConfigOf) -> environment.Takes:
+    def takes(venue: str, name: str) -> bool:
+        try:
+            return name in config_of("venues", venue).__struct_fields__
+        except TapewatchError:  # told where the section is read
+            return False
+
+    return takes
 
 
 class _Reading:
@@ -166,7 +177,7 @@ def _contradictions(settings: Settings, root: Section) -> list[Problem]:
             if find(root, path) is None:
                 path = ("exchanges", name, "reconnect_delay")
             found.append(Problem("CFG006", message, place_of(root, path), ".".join(path)))
-    if not any(_on(config) for config in settings.exchanges.values()):
+    if not (settings.news.enabled or any(_on(each) for each in settings.exchanges.values())):
         place = key_place(root, ("exchanges",))
         message = "no exchange is enabled, so there is nothing to collect"
         found.append(Problem("CFG006", message, place, "exchanges", "name one, like `binance:`"))

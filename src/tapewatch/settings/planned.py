@@ -36,7 +36,6 @@ _PLUGINS = {
 
 _SETTINGS: dict[Path, str] = {
     ("alerts",): "alerts are not in this version: no rule is evaluated, no mail is sent",
-    ("news",): "news are not in this version: nothing is polled",
     ("notify",): "notifications are not in this version: nothing is sent",
     ("bus", "kafka"): "Kafka is not in this version: the local bus is used",
     ("storage", "redis_url"): "the Redis backend is not in this version: memory is used",

@@ -59,8 +59,17 @@ class Storage(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 class News(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     enabled: bool = False
-    poll_day_secs: Annotated[float, Meta(ge=5)] = 30.0
-    poll_night_secs: Annotated[float, Meta(ge=5)] = 90.0
+    sources: tuple[Name, ...] = ("cryptopanic",)  # names, addresses, or name=address
+    poll_day_secs: Annotated[float, Meta(ge=5, le=86_400)] = 30.0
+    poll_night_secs: Annotated[float, Meta(ge=5, le=86_400)] = 90.0
+    day_from_hour: Annotated[int, Meta(ge=0, le=23)] = 7
+    day_until_hour: Annotated[int, Meta(ge=1, le=24)] = 23
+    zone: Name = "UTC"  # of these hours, such as Europe/Berlin
+    user_agent: str = ""  # empty: tapewatch and its version
+
+    def __post_init__(self) -> None:
+        if self.enabled and not self.sources:
+            raise ValueError("sources: is empty, so there is nothing to poll; name cryptopanic")
 
 
 class Kafka(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

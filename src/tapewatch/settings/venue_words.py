@@ -5,13 +5,20 @@ the runtime checks them at start. Nothing is raised here: `Loaded.refuse` does, 
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from tapewatch.model.errors import NotFound
-from tapewatch.ports import Dialect, FeedConfig
+from tapewatch.ports import FeedConfig
 from tapewatch.settings.loader import Loaded
 
 
-def check_streams(loaded: Loaded, dialects: Mapping[str, Dialect]) -> None:
+class Words(Protocol):
+    """The part of a `ports.Dialect` that is asked here."""
+
+    def channel(self, text: str) -> str: ...
+
+
+def check_streams(loaded: Loaded, dialects: Mapping[str, Words]) -> None:
     """Complain about each stream that its venue does not have."""
     for name, dialect in dialects.items():
         for index, stream in enumerate(_section(loaded, name).streams):

@@ -80,7 +80,7 @@ def from_table(event: type[E], table: pa.Table) -> list[E]:
 
 def _arrow_type(name: str, annotation: Any) -> pa.DataType:
     kind = _naked(annotation)
-    if name in {"ts", "recv", "next_funding"}:
+    if name in {"ts", "recv", "next_funding", "published"}:
         return TIME
     if name in _WORDS or (isinstance(kind, type) and issubclass(kind, Enum)):
         return WORD

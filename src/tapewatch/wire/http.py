@@ -4,8 +4,8 @@ take weight ──> GET ──> 2xx, 4xx ............ the answer
   ^              ├───> 5xx, time-out, no network: wait (backoff), again, four times in all
   |              ├───> 429, 418: nobody asks this venue anything until Retry-After has passed
   |              └───> 403, 451: the answer, and a sentence that names the setting that helps
-  └─ a ban longer than a minute is answered at once with status 0: waiting in silence helps
-     nobody, and whoever asked has a backoff of its own
+  └─ a ban longer than a minute (`patience_secs`) is answered at once with status 0: waiting in
+     silence helps nobody, and whoever asked has a backoff of its own
 """
 
 import asyncio
@@ -43,6 +43,7 @@ class Http:
         *,
         calls: Calls | None = None,
         max_bytes: int = MAX_BYTES,
+        patience_secs: float = _PATIENCE_SECS,
     ) -> None:
         self.counters = Counters()
         self.calls = calls or Calls()
@@ -50,6 +51,7 @@ class Http:
         self._weights = Window(limits.weight, limits.weight_secs)
         self._rng = rng
         self._max_bytes = max_bytes
+        self._patience_secs = patience_secs
         self._session: aiohttp.ClientSession | None = None
         self._refused = ""  # the last refusal that was logged
 
@@ -59,7 +61,7 @@ class Http:
         answer = Answer(0, b"")
         for attempt in range(1, _TRIES + 1):
             now = asyncio.get_running_loop().time()
-            if (held := self._weights.held(now)) > _PATIENCE_SECS:
+            if (held := self._weights.held(now)) > self._patience_secs:
                 return Answer(0, f"{self._venue} wants no requests for {held:.0f} s".encode())
             await self._weights.take(weight)
             began = asyncio.get_running_loop().time()
@@ -95,7 +97,7 @@ class Http:
         except TimeoutError:
             return Answer(0, f"no answer within {_TIMEOUT.total:g} s".encode()), False
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Answer(0, _in_words(error).encode()), False
+            return Answer(0, in_words(error).encode()), False
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
         body = bytearray()
@@ -134,7 +136,7 @@ class Http:
         log.warning("request_failed", extra={"fields": fields})
 
 
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:  # noqa: PLR0911 - one sentence for each cause
     match error:
         case aiohttp.ClientConnectorDNSError():
             return f"cannot find {error.host}: check the network and DNS"
@@ -145,6 +147,8 @@ def _in_words(error: Exception) -> str:
             return f"cannot connect to {error.host}:{error.port}: {reason}"
         case aiohttp.InvalidURL():
             return f"{error.url} is no address"
+        case aiohttp.TooManyRedirects():
+            return f"{error.request_info.url.host} leads from address to address, in a circle"
         case aiohttp.ServerDisconnectedError() | ConnectionError():
             return "the connection was lost before the answer"
     return f"{type(error).__name__}: {error}"

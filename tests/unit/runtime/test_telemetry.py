@@ -37,6 +37,12 @@ def test_names_of_earlier_systems_are_kept_letter_by_letter():
     assert "rss_fetch_total" in telemetry().text().decode()
 
 
+def test_requests_for_news_are_counted_by_what_came_of_them():
+    found = lines(telemetry(news_fetches=lambda: {"ok": 3, "blocked": 1}))
+    assert 'rss_fetch_total{status="ok"} 3.0' in found
+    assert 'rss_fetch_total{status="blocked"} 1.0' in found
+
+
 def test_every_drop_and_error_of_every_worker_is_there():
     counters = Counters(received=5, sent=4, buffered=1)
     counters.drop("buffer full", 9)

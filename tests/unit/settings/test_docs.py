@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 from msgspec import inspect
 
+from tapewatch.ports import FeedConfig
 from tapewatch.runtime import plugins
 from tapewatch.settings.environment import LISTED
 from tapewatch.settings.problems import CODES
 from tapewatch.settings.schema import Settings
 
 DOCS = (Path(__file__).parents[3] / "docs" / "settings.md").read_text(encoding="utf-8")
+COMMON = frozenset(FeedConfig.__struct_fields__)  # documented once for all venues
 HOLDERS = {"venues": "exchanges", "process": "detectors", "stores": "storage"}
 
 
@@ -37,7 +39,10 @@ def all_keys():
     yield from keys(Settings, "")
     for kind, holder in HOLDERS.items():
         for name, plugin in plugins.loadable(kind).items():
-            yield from keys(plugin.config, f"{holder}.{name}.")
+            for key in keys(plugin.config, f"{holder}.{name}."):
+                head, _, field = key.rpartition(".")
+                is_common = kind == "venues" and field in COMMON and head.count(".") == 1
+                yield f"exchanges.VENUE.{field}" if is_common else key
 
 
 def test_every_setting_is_documented():

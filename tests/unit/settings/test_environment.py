@@ -54,7 +54,6 @@ def test_the_env_file_of_the_datahub_loads_unchanged(read):
         "exchanges.coinbase",
         "detectors.big_trade",
         "detectors.liquidation_spike",
-        "news",
         "server.host",
     }
 
