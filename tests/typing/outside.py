@@ -26,6 +26,7 @@ from tapewatch.ports import (
     Dialect,
     FeedConfig,
     Fetch,
+    Hot,
     Latest,
     Limits,
     Measure,
@@ -38,7 +39,6 @@ from tapewatch.ports import (
     Streams,
     Subscription,
 )
-from tapewatch.runtime.bookless import Backend
 
 
 class Store:
@@ -160,4 +160,4 @@ sink: Sink = Store()
 state: State = Counting("v:A/B")
 processor: Processor[Counting] = Detector()
 dialect: Dialect = Venue()
-backend: Backend = Window()
+backend: Hot = Window()

@@ -49,6 +49,7 @@ class BookStatsState(Struct):
     book: Book = field(default_factory=Book)
     quote_edge: Micros = _NEVER  # quotes before this are of a second that was spoken for
     book_edge: Micros = _NEVER
+    gap: str = ""  # why there is no book; empty while there is one, or if nobody spoke of one
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
         kind = type(event)
@@ -64,6 +65,7 @@ class BookStatsState(Struct):
             return self._take(event)
         if is_book_channel(event.channel):
             self.book.void()
+            self.gap = event.reason
         return ()
 
     def next_timer(self) -> Micros | None:
@@ -75,12 +77,15 @@ class BookStatsState(Struct):
     def _take(self, event: BookSnapshot | BookDelta) -> list[AnyEvent] | tuple[()]:
         book = self.book
         book.apply(event)
+        if type(event) is BookSnapshot:
+            self.gap = ""
         is_told = self.book_edge - MINUTE < event.ts < self.book_edge
         if not book.live or (is_told and type(event) is BookDelta):
             return ()
         if book.crossed:
             reason = f"crossed book: bid {book.best_bid}, ask {book.best_ask}"
             book.void()
+            self.gap = reason
             return [Gap(event.ts, event.recv, self.inst, "depth", reason)]
         if is_told:
             return ()

@@ -81,13 +81,13 @@ class Encoder:
     def _book(self, inst: InstrumentId, void: set[InstrumentId] | None) -> bytes | None:
         """Give the proven top of the book, or say that there is none and why."""
         context = self._context
-        found = context.hot.book(inst, BOOK_LEVELS)
+        found = context.books.book(inst, BOOK_LEVELS)
         if found is not None:
             if void:
                 void.discard(inst)
             book = views.book(found, context.native(inst))
         else:
-            reason = context.hot.book_gap(inst)
+            reason = context.books.gap(inst)
             if not reason or not _is_news(inst, void):
                 return None
             book = views.no_book(inst, context.native(inst), context.clock(), reason)

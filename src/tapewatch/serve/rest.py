@@ -90,7 +90,7 @@ async def get_symbols(context: Context, ask: Ask) -> views.Symbols:
                 inst=inst,
                 streams=channels.get(inst, []),
                 price=None if latest is None else latest.price,
-                has_book=context.hot.book(inst, 1) is not None,
+                has_book=context.books.book(inst, 1) is not None,
                 updated=iso(latest.updated) if latest is not None and latest.updated else None,
             )
         )
@@ -208,16 +208,16 @@ async def get_book(context: Context, ask: Ask) -> views.Book:
     depth = ask.whole("depth", 20, 1, 5_000)
     ask.done()
     instrument = context.instrument(ask.path["symbol"])
-    hot = context.hot
-    found = hot.book(instrument.id, depth)
+    books = context.books
+    found = books.book(instrument.id, depth)
     if found is not None:
         return views.book(found, context.native(instrument.id))
-    reason = hot.book_gap(instrument.id)
+    reason = books.gap(instrument.id)
     if reason:
         raise Unavailable(
             f"the book of {instrument.id} is not in step with the venue now: {reason}"
         )
-    others = (inst for inst in hot.get_all() if hot.book(inst, 1) is not None)
+    others = (inst for inst in context.hot.get_all() if books.book(inst, 1) is not None)
     raise NotFound(
         "order book (subscribe to it with ?streams=depth)", instrument.id, tuple(islice(others, 3))
     )

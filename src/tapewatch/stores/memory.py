@@ -1,9 +1,8 @@
 """The hot window: the newest of everything, and a day of one-minute candles, in RAM.
 
-A trade costs a look-up and an assignment, a change of a book a merge of dicts; what a reader sees
-is put together when it asks. A book is shown only while it is proven: after a `Gap` of its
-channel, or while it is crossed, there is none and `book_gap` says why. It keeps nothing on disk
-and knows no clock: old is what is older than newer.
+A trade costs a look-up and an assignment; what a reader sees is put together when it asks. It
+keeps no order books (see `ports.Books`), nothing on disk, and knows no clock: old is what is older
+than newer.
 
 It is also the example of a backend of one's own: a file with the methods of `ports.Hot`.
 """
@@ -15,11 +14,8 @@ import msgspec
 
 from tapewatch.model.events import (
     AnyEvent,
-    BookDelta,
-    BookSnapshot,
     Candle,
     Event,
-    Gap,
     InstrumentId,
     Metric,
     Micros,
@@ -30,29 +26,23 @@ from tapewatch.model.events import (
 )
 from tapewatch.ports import Latest, Plugin
 from tapewatch.stores._window import INTERVAL, Window
-from tapewatch.stream.book import Book, is_book_channel
-
-_CROSSED = "crossed: somebody bids as much as somebody asks"
 
 
 class MemoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Section `storage:` with `backend: memory`."""
 
     hot_window_hours: float = 24.0
-    book_levels: int = 100  # a side, of the book that readers get
 
 
 class _Cell:
     """What is known of one instrument."""
 
-    __slots__ = ("book", "candles", "gap", "metrics", "quote", "ticker", "trade", "window")
+    __slots__ = ("candles", "metrics", "quote", "ticker", "trade", "window")
 
     def __init__(self) -> None:
         self.trade: Trade | None = None
         self.quote: Quote | None = None
         self.ticker: Ticker | None = None
-        self.book = Book()
-        self.gap = ""
         self.candles: dict[str, Candle] = {}
         self.metrics: dict[str, Metric] = {}
         self.window: Window | None = None
@@ -61,24 +51,19 @@ class _Cell:
 class Memory:
     """A `Hot`. `candles` gives the hot window besides."""
 
-    wants: frozenset[type[Event]] = frozenset(
-        {Trade, Quote, Ticker, BookSnapshot, BookDelta, Candle, Metric, Gap}
-    )
+    wants: frozenset[type[Event]] = frozenset({Trade, Quote, Ticker, Candle, Metric})
 
-    def __init__(self, *, hot_window_hours: float = 24.0, book_levels: int = 100) -> None:
-        self._levels = book_levels
+    def __init__(self, *, hot_window_hours: float = 24.0) -> None:
         self._minutes = max(1, round(hot_window_hours * 60))
         self._cells: dict[InstrumentId, _Cell] = {}
         self._rare: dict[type[Any], Callable[[_Cell, Any], None]] = {
             Ticker: _ticker,
-            BookSnapshot: _snapshot,
             Candle: self._candle,
             Metric: _metric,
-            Gap: _gap,
         }
 
     def update(self, events: Sequence[AnyEvent]) -> None:
-        """Take a batch. The three most frequent types are dealt with in place."""
+        """Take a batch. The two most frequent types are dealt with in place."""
         cells, rare = self._cells, self._rare
         for event in events:
             if type(event) is Trade:
@@ -88,9 +73,6 @@ class Memory:
             elif type(event) is Quote:
                 cell = cells.get(event.inst) or self._new(event.inst)
                 cell.quote = event
-            elif type(event) is BookDelta:
-                cell = cells.get(event.inst) or self._new(event.inst)
-                cell.book.apply(event)
             elif (take := rare.get(type(event))) is not None:
                 seldom: Any = event  # one that has `inst`: all in the table do
                 take(cells.get(seldom.inst) or self._new(seldom.inst), seldom)
@@ -101,20 +83,6 @@ class Memory:
 
     def get_all(self) -> dict[InstrumentId, Latest]:
         return {inst: self._latest(inst, cell) for inst, cell in self._cells.items()}
-
-    def book(self, inst: InstrumentId, levels: int) -> BookSnapshot | None:
-        cell = self._cells.get(inst)
-        if cell is None or not cell.book.live or cell.book.crossed:
-            return None
-        book = cell.book
-        bids, asks = book.top(min(levels, self._levels))
-        return BookSnapshot(book.ts, book.ts, inst, book.seq, tuple(bids), tuple(asks))
-
-    def book_gap(self, inst: InstrumentId) -> str:
-        cell = self._cells.get(inst)
-        if cell is None:
-            return ""
-        return _CROSSED if cell.book.live and cell.book.crossed else cell.gap
 
     def candles(self, inst: InstrumentId, since: Micros, until: Micros) -> list[Candle]:
         """Give the closed one-minute candles of the hot window, ascending, half-open."""
@@ -137,7 +105,7 @@ class Memory:
             ticker=cell.ticker,
             candles=dict(cell.candles),
             metrics={name: metric.value for name, metric in cell.metrics.items()},
-            updated=max(recv, cell.book.ts) if cell.book.live else recv,
+            updated=recv,
         )
 
     def _candle(self, cell: _Cell, candle: Candle) -> None:
@@ -166,19 +134,8 @@ def _metric(cell: _Cell, metric: Metric) -> None:
     cell.metrics[f"{metric.name} {metric.window}"] = metric
 
 
-def _snapshot(cell: _Cell, snapshot: BookSnapshot) -> None:
-    cell.book.apply(snapshot)
-    cell.gap = ""
-
-
-def _gap(cell: _Cell, gap: Gap) -> None:
-    if is_book_channel(gap.channel):
-        cell.book.void()
-        cell.gap = gap.reason
-
-
 def build(name: str, config: MemoryConfig) -> Memory:  # noqa: ARG001
-    return Memory(hot_window_hours=config.hot_window_hours, book_levels=config.book_levels)
+    return Memory(hot_window_hours=config.hot_window_hours)
 
 
 PLUGIN = Plugin(config=MemoryConfig, build=build)

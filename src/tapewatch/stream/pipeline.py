@@ -18,7 +18,7 @@ from tapewatch.model.codec import dead_letter, encode_json
 from tapewatch.model.errors import ConfigError
 from tapewatch.model.events import AnyEvent, Batch, Event, Tick, Trade
 from tapewatch.model.instrument import split_id
-from tapewatch.ports import Counters, Processor
+from tapewatch.ports import Counters, Processor, State
 from tapewatch.stream.keyed import Handler, Keyed
 
 MAX_KEYS = 10_000
@@ -65,6 +65,10 @@ class Pipeline:
                 if said:
                     self._pass_on(said, self._wanting[kind][handlers.index(handle)], out)
         return out
+
+    def state(self, name: str, key: str) -> State | None:
+        """What this processor remembers of this key, to be read only."""
+        return self._keyed.state(name, key)
 
     def snapshot(self) -> bytes:
         return self._keyed.dump()

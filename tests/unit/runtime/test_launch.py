@@ -58,8 +58,6 @@ def test_a_backend_of_ones_own_is_used_when_it_is_named(tmp_path, monkeypatch):
     )
     hot = plan(tmp_path, {"backend": "mine"}).hot
     assert hot.get_latest("v:A/B") == Latest("v:A/B")
-    assert hot.book("v:A/B", 10) is None
-    assert hot.book_gap("v:A/B") == "the backend Mine keeps no books"
 
 
 def test_a_backend_that_is_to_come_is_memory_for_now(tmp_path):

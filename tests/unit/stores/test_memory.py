@@ -1,10 +1,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapewatch.model.events import BookSnapshot, Metric, Origin, Quality, Tick, Ticker, Trade
+from tapewatch.model.events import Metric, Origin, Quality, Tick, Ticker, Trade
 from tapewatch.stores._window import Window
 from tapewatch.stores.memory import PLUGIN, Memory
-from tests.rows import INST, T0, at, candle, delta, gap, quote, snapshot, trade
+from tests.rows import INST, T0, at, candle, quote, trade
 
 
 def hot(*events) -> Memory:
@@ -36,65 +36,6 @@ def test_a_repaired_trade_of_the_past_is_not_the_newest():
     live, old = trade(5, 10), trade(3, 5, repaired=True)
     assert hot(live, old).get_latest(INST).trade == live
     assert hot(old).get_latest(INST).trade == old
-
-
-def test_a_book_is_shown_as_it_stands_after_its_changes():
-    memory = hot(snapshot(1), delta(2, 1, ((98.0, 0.0), (98.5, 4.0))))
-    assert memory.book(INST, 100) == BookSnapshot(
-        at(1), at(1), INST, 2, ((99.0, 1.0), (98.5, 4.0)), ((101.0, 1.5), (102.0, 3.0))
-    )
-    assert memory.book_gap(INST) == ""
-
-
-def test_a_gap_of_the_book_voids_it_with_the_reason_until_the_next_snapshot():
-    memory = hot(snapshot(1), gap(2, channel="depth"), delta(3))
-    assert memory.book(INST, 100) is None
-    assert memory.book_gap(INST) == "lost"
-    memory.update([snapshot(9)])
-    assert memory.book(INST, 100).seq == 9
-    assert memory.book_gap(INST) == ""
-
-
-def test_a_gap_of_the_trades_leaves_the_book_alone():
-    assert hot(snapshot(1), gap(2, channel="aggTrade")).book(INST, 100) is not None
-
-
-def test_a_crossed_book_is_not_shown():
-    memory = hot(snapshot(1), delta(2, bids=((101.5, 1.0),)))
-    assert memory.book(INST, 100) is None
-    assert "crossed" in memory.book_gap(INST)
-    memory.update([delta(3, bids=((101.5, 0.0),))])
-    assert memory.book(INST, 100) is not None
-    assert memory.book_gap(INST) == ""
-
-
-def test_a_book_before_its_snapshot_is_not_shown():
-    assert hot(delta(2)).book(INST, 100) is None
-
-
-def test_no_more_levels_are_shown_than_asked_for():
-    memory = Memory(book_levels=1)
-    memory.update([snapshot(1)])
-    assert memory.book(INST, 100).bids == ((99.0, 1.0),)
-
-
-def test_a_reader_may_ask_for_fewer_levels():
-    assert hot(snapshot(1)).book(INST, 1).asks == ((101.0, 1.5),)
-
-
-def test_of_an_instrument_nobody_spoke_of_there_is_no_book_and_no_reason():
-    memory = hot(trade(1))
-    for inst in (INST, "binance:ETH/USDT"):
-        assert memory.book(inst, 5) is None
-        assert memory.book_gap(inst) == ""
-
-
-def test_a_book_makes_an_instrument_fresh_only_while_it_stands():
-    assert hot(trade(1), snapshot(1, 5)).get_latest(INST).updated == at(5)
-    assert (
-        hot(trade(1), snapshot(1, 5), gap(6, channel="depth")).get_latest(INST).updated
-        == trade(1).recv
-    )
 
 
 def test_our_candle_goes_before_the_venues_of_the_same_time():
