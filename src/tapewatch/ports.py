@@ -6,7 +6,7 @@ one and a test double that we would miss. Values that cross a border stand besid
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from enum import Enum, IntEnum
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -26,6 +26,7 @@ from tapewatch.model.events import (
 from tapewatch.model.instrument import Catalogue, Instrument
 
 Clock: TypeAlias = Callable[[], Micros]
+NOT_WANTED = "no longer wanted"  # why a link is closed when all that it carried is
 C = TypeVar("C")
 S = TypeVar("S")
 
@@ -168,7 +169,10 @@ class Conversation(Protocol):
         ...
 
     def lost(self, reason: str, now: Micros, out: Batch) -> None:
-        """The link is gone. Books that no other link carries are void: `Gap`."""
+        """The link is gone. Books that no other link carries are void: `Gap`.
+
+        `NOT_WANTED`: it will not come back either.
+        """
         ...
 
 
@@ -198,6 +202,15 @@ class Dialect(Protocol):
 
     def recognise(self, frame: bytes, pending: Sequence[Fetch], streams: Streams) -> Fetch | None:
         """For recordings: the pending Fetch that this line answers; None if it is a frame."""
+        ...
+
+
+@runtime_checkable
+class Paged(Protocol):
+    """A Dialect whose listing comes in pages."""
+
+    def next_page(self, body: bytes) -> Fetch | None:
+        """Tell what to fetch after this body; None if it was the last one."""
         ...
 
 
@@ -357,8 +370,17 @@ class Measure(Struct, frozen=True):
         return {f"{self.name}_{window}": window for window in self.windows}
 
 
+class Proof(Struct, frozen=True):
+    """How a detector proves at start that it can fire, and that it keeps quiet."""
+
+    metric: str  # the Metric that must reach `level` on the first stream and not on the second
+    level: float
+    positive: Callable[[], Iterable[AnyEvent]]
+    quiet: Callable[[], Iterable[AnyEvent]]
+
+
 class Processor(Protocol[S]):
-    """What a file in `process/` declares."""
+    """What a file in `process/` declares, as `PLUGIN`. A detector declares a `PROOF` too."""
 
     name: str
     wants: frozenset[type[Event]]
@@ -435,7 +457,7 @@ class Query(Protocol):
 
 
 class Latest(Struct):
-    """The newest of each thing about one instrument, but for its book: see `Hot.book`."""
+    """The newest of each thing about one instrument, but for its book: see `Books`."""
 
     inst: InstrumentId
     trade: Trade | None = None
@@ -461,11 +483,15 @@ class Hot(Protocol):
 
     def get_all(self) -> dict[InstrumentId, Latest]: ...
 
+
+class Books(Protocol):
+    """The order books as they stand. Read from the processors, which keep the one copy."""
+
     def book(self, inst: InstrumentId, levels: int) -> BookSnapshot | None:
         """Give the best `levels` of each side, only while the book is proven in step."""
         ...
 
-    def book_gap(self, inst: InstrumentId) -> str:
+    def gap(self, inst: InstrumentId) -> str:
         """Say why there is no book now; empty if there is one, or if nobody spoke of one."""
         ...
 

@@ -10,12 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tapewatch.process
+from tapewatch.analysis.selftest import prove
 from tapewatch.model.codec import encode_json, json_lines
-from tapewatch.model.events import DeadLetter, MarketEvent, Tick, Trade
+from tapewatch.model.events import DeadLetter, MarketEvent, Metric, Tick, Trade
 from tapewatch.ports import Plugin
 from tapewatch.stream import book
+from tapewatch.stream.keyed import EVERYWHERE
 from tapewatch.stream.pipeline import Pipeline
-from tests.streams import play, random_moves, streams
+from tests.streams import play, random_moves, streams, trade
 
 MODULES = {
     module.name: importlib.import_module(f"tapewatch.process.{module.name}")
@@ -89,9 +91,8 @@ def test_nothing_raises_and_only_what_is_declared_comes_out(names, moves):
     derived = pipeline.process(events)
     assert [letter for letter in derived if type(letter) is DeadLetter] == []
     assert {type(event) for event in derived} <= given_types
-    assert {event.inst for event in derived} <= {
-        event.inst for event in events if isinstance(event, MarketEvent)
-    }
+    spoken = {event.inst for event in derived if not event.inst.startswith(f"{EVERYWHERE}:")}
+    assert spoken <= {event.inst for event in events if isinstance(event, MarketEvent)}
 
 
 @each
@@ -126,6 +127,37 @@ def test_nothing_wants_ticks_because_timers_hear_them(names):
     assert all(Tick not in processor.wants for processor in build(*names).processors)
 
 
+DETECTORS = [name for name in NAMES if hasattr(MODULES[name], "PROOF")]
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_detector_fires_on_its_positive_and_not_in_a_quiet_market(name):
+    plugin = MODULES[name].PLUGIN
+    verdict = prove(name, lambda: plugin.build(name, plugin.config()), MODULES[name].PROOF)
+    assert verdict.ok, verdict.words
+
+
+def test_whoever_gives_a_number_of_its_own_proves_that_it_can():
+    without = {"book_stats", "candles", "rolling"}  # they judge nothing, they measure
+    giving = {name for name in NAMES if build(name).processors[0].measures}
+    assert giving - without <= set(DETECTORS)
+
+
+@each
+@modest
+@given(moves=streams())
+def test_only_declared_numbers_come_out(names, moves):
+    pipeline = build(*names)
+    words = {
+        (measure.name, window)
+        for processor in pipeline.processors
+        for measure in processor.measures
+        for window in measure.windows
+    }
+    told = {(e.name, e.window) for e in pipeline.process(play(moves)) if type(e) is Metric}
+    assert told <= words
+
+
 @each
 @modest
 @given(moves=streams())
@@ -135,7 +167,16 @@ def test_echoes_of_trades_change_nothing(names, moves):
     assert json_lines(build(*names).process(events)) == json_lines(build(*names).process(heard))
 
 
-@each
+def across(name):
+    """Say whether this processor puts several instruments together on purpose."""
+    processor = MODULES[name].PLUGIN.build(name, MODULES[name].PLUGIN.config())
+    return processor.key(trade()) != trade().inst
+
+
+SINGLE = tuple(name for name in NAMES if not across(name))
+
+
+@pytest.mark.parametrize("names", [*((name,) for name in SINGLE), SINGLE], ids="+".join)
 @modest
 @given(moves=streams())
 def test_one_instrument_does_not_touch_another(names, moves):

@@ -164,6 +164,13 @@ class MarkPrice(MarketEvent, frozen=True, gc=False, tag="mark_price"):
     next_funding: Micros | None = None
 
 
+class Rate(MarketEvent, frozen=True, gc=False, tag="rate"):
+    """What one unit of the quote asset of `inst` is worth in dollars, by our own cross prices."""
+
+    usd: float
+    quality: Quality = Quality.PARTIAL  # COMPLETE: measured, and not a minute old
+
+
 class Metric(MarketEvent, frozen=True, gc=False, tag="metric"):
     """One number about an instrument. `inst` is `venue:*` for a number about a whole source."""
 
@@ -252,6 +259,7 @@ AnyEvent: TypeAlias = (
     | Candle
     | Liquidation
     | MarkPrice
+    | Rate
     | Metric
     | Alert
     | NewsItem

@@ -1,0 +1,158 @@
+"""How unusual the worth of a taker order is: a running z-score, told only above a floor.
+
+Worths of trades are spread over magnitudes, so their logarithms are judged: mean and variance of
+the last few thousand orders, exponentially forgotten. An order enters the baseline at no more than
+CLIP deviations, so a giant does not eat the baseline by which the next one is judged. Before
+`warmup` orders there is not enough history: nothing is scored; what passes the floor is told with
+0, PARTIAL, and says so.
+
+`big_trade` is told for orders worth `usd_min` dollars (BIG_TRADE_USD_MIN) or more, and falls back to
+0 a minute after the last one. In a quiet market it is silent.
+"""
+
+from math import exp, log, sqrt
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, field
+
+from tapewatch.model.events import (
+    AnyEvent,
+    Event,
+    Gap,
+    InstrumentId,
+    Metric,
+    Micros,
+    Quality,
+    Rate,
+    Trade,
+)
+from tapewatch.model.times import MINUTE
+from tapewatch.ports import Measure, Plugin, Proof
+from tapewatch.process import _stage
+from tapewatch.process._orders import Order
+from tapewatch.process._worth import Worth
+
+NAME = "big_trade"
+CLIP = 3.0
+_FORGET = 1.0 / 4_000.0  # of the baseline, with each order
+_LOUDER = 1.5
+_NEVER = Micros(0)
+
+
+class BigTradeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    usd_min: Annotated[float, Meta(gt=0)] = 250_000.0
+    warmup: Annotated[int, Meta(ge=10)] = 300  # orders
+
+
+class Baseline(Struct, array_like=True):
+    """Of logarithms of worths, in quote."""
+
+    count: int = 0
+    mean: float = 0.0
+    variance: float = 0.0
+
+    def take(self, value: float) -> None:
+        self.count += 1
+        weight = max(_FORGET, 1.0 / self.count)
+        delta = value - self.mean
+        if self.count > 30:
+            most = CLIP * sqrt(self.variance)
+            delta = max(-most, min(most, delta))
+        self.mean += weight * delta
+        self.variance = (1.0 - weight) * (self.variance + weight * delta * delta)
+
+    def score(self, value: float) -> float:
+        return (value - self.mean) / sqrt(self.variance) if self.variance > 0 else 0.0
+
+
+class BigTradeState(Struct):
+    inst: InstrumentId
+    worth: Worth
+    usd_min: float
+    warmup: int
+    baseline: Baseline = field(default_factory=Baseline)
+    order: Order = field(default_factory=Order)
+    limit: float = 1e300  # the floor in quote
+    told: float = 0.0  # worth of this order when it was told
+    clear_at: Micros = _NEVER
+
+    def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
+        if type(event) is Trade:
+            done = self.order.worth
+            if self.order.take(event) and done > 0:
+                self.baseline.take(log(done))  # the order before is complete
+                self.told = 0.0
+            return self._judge(event) if self.order.worth >= self.limit else ()
+        if type(event) is Rate:
+            self.worth.take(event)
+            self.set_limit()
+        return ()
+
+    def set_limit(self) -> None:
+        self.limit = self.usd_min / self.worth.rate if self.worth.rate else 1e300
+
+    def next_timer(self) -> Micros | None:
+        return self.clear_at or None
+
+    def on_timer(self, at: Micros) -> list[AnyEvent]:
+        self.clear_at = _NEVER
+        return [Metric(at, at, self.inst, NAME, 0.0, "1m", self._quality())]
+
+    def _judge(self, trade: Trade) -> list[AnyEvent] | tuple[()]:
+        worth = self.order.worth
+        if worth < self.told * _LOUDER:
+            return ()
+        self.told = worth
+        self.clear_at = Micros(trade.ts + MINUTE)
+        usd = worth * self.worth.rate
+        evidence: tuple[str, ...] = (f"{usd:,.0f} usd", self.order.words())
+        is_warm = self.baseline.count >= self.warmup
+        if not is_warm:
+            short = f"not enough history: {self.baseline.count} of {self.warmup} orders"
+            evidence = (*evidence, short)
+        usual = exp(self.baseline.mean) * self.worth.rate if is_warm else None
+        score = self.baseline.score(log(worth)) if is_warm else 0.0
+        return [
+            Metric(
+                trade.ts, trade.recv, self.inst, NAME, score, "1m", self._quality(), usual,
+                evidence,
+            )
+        ]  # fmt: skip
+
+    def _quality(self) -> Quality:
+        is_sure = self.worth.measured and self.baseline.count >= self.warmup
+        return Quality.COMPLETE if is_sure else Quality.PARTIAL
+
+
+class BigTrade:
+    """The processor."""
+
+    def __init__(self, name: str, config: BigTradeConfig) -> None:
+        self.name = name
+        self.wants: frozenset[type[Event]] = frozenset({Trade, Rate, Gap})
+        self.gives: frozenset[type[Event]] = frozenset({Metric})
+        self.state = BigTradeState
+        text = "deviations of a large taker order's worth from what is usual"
+        self.measures = (Measure(NAME, ("1m",), "sigma", text),)
+        self._config = config
+
+    def key(self, event: Any) -> str:
+        inst: InstrumentId = event.inst
+        return inst
+
+    def fresh(self, key: str) -> BigTradeState:
+        config = self._config
+        return self.adopt(BigTradeState(key, Worth.of(key), config.usd_min, config.warmup))
+
+    def adopt(self, state: BigTradeState) -> BigTradeState:
+        state.usd_min, state.warmup = self._config.usd_min, self._config.warmup
+        state.set_limit()
+        return state
+
+
+def _positive() -> list[AnyEvent]:
+    return [*_stage.quiet(400), _stage.trade(400, 9_000, 60_000.0, 20.0)]
+
+
+PLUGIN = Plugin(config=BigTradeConfig, build=BigTrade)
+PROOF = Proof(NAME, 4.0, _positive, lambda: list(_stage.quiet(600)))

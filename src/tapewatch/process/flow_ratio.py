@@ -1,0 +1,205 @@
+"""Who presses: share of taker buys, cumulative volume delta, and the average price paid.
+
+`buy_ratio` is the worth of taker buys over all that was traded, 0 to 1; `cvd` is buys less sells in
+units of quote; `vwap` is worth over size. All over rolling windows; `cvd` and `vwap` of `day` begin
+at midnight UTC. PARTIAL while there is less history than the window, or a Gap in it.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+from tapewatch.model.events import (
+    AnyEvent,
+    Event,
+    Gap,
+    InstrumentId,
+    Metric,
+    Micros,
+    Quality,
+    Side,
+    Trade,
+)
+from tapewatch.model.times import DAY, HOUR, MINUTE, SECOND
+from tapewatch.ports import Measure, Plugin, Proof
+from tapewatch.process import _stage
+from tapewatch.stream.window import Sums
+
+_BUY = Side.BUY
+_WINDOWS = (("1m", MINUTE), ("5m", 5 * MINUTE), ("1h", HOUR), ("24h", DAY))
+_STEPS = 60
+_SLOWEST = MINUTE
+
+
+class FlowRatioConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Span(Struct, array_like=True):
+    """One window: what was bought and sold by takers, in quote; and how much, in base."""
+
+    label: str
+    every: int
+    bought: Sums
+    sold: Sums
+    size: Sums
+    told: Micros = Micros(0)
+
+    def take(self, ts: Micros, bought: float, sold: float, size: float) -> None:
+        self.bought.add(ts, bought)
+        self.sold.add(ts, sold)
+        self.size.add(ts, size)
+
+    def reach(self, ts: Micros) -> None:
+        self.bought.reach(ts)
+        self.sold.reach(ts)
+        self.size.reach(ts)
+
+
+class Day(Struct, array_like=True):
+    """Since midnight UTC."""
+
+    number: int = -1
+    bought: float = 0.0
+    sold: float = 0.0
+    size: float = 0.0
+    is_whole: bool = False
+
+
+class FlowRatioState(Struct):
+    inst: InstrumentId
+    spans: list[Span]
+    day: Day
+    begin: Micros = Micros(0)
+    edge: Micros = Micros(0)
+    bought: float = 0.0
+    sold: float = 0.0
+    size: float = 0.0
+    broken: Micros = Micros(0)
+    told: Micros = Micros(0)  # of the day
+
+    def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
+        if type(event) is not Trade:
+            self.broken = event.ts
+            self.day.is_whole = False
+            return ()
+        if event.ts < self.begin:
+            return ()  # late: candles correct themselves, this goes on
+        said = self._turn(event.ts, event.recv) if event.ts >= self.edge else ()
+        if event.side is _BUY:
+            self.bought += event.price * event.size
+        else:
+            self.sold += event.price * event.size
+        self.size += event.size
+        return said
+
+    def next_timer(self) -> Micros | None:
+        is_alive = self.edge and (self.size or self.spans[0].size.total > 0)
+        return Micros(self.edge + SECOND) if is_alive else None
+
+    def on_timer(self, at: Micros) -> list[AnyEvent] | tuple[()]:
+        return self._turn(at, at)
+
+    def _turn(self, ts: Micros, recv: Micros) -> list[AnyEvent] | tuple[()]:
+        said: list[AnyEvent] = []
+        if self.edge:
+            last = Micros(self.edge - 1)
+            self._take_day(last)
+            for span in self.spans:
+                span.take(last, self.bought, self.sold, self.size)
+                said += self._tell(span, last, recv)
+            said += self._tell_day(last, recv)
+        self.begin = Micros(ts - ts % SECOND)
+        self.edge = Micros(self.begin + SECOND)
+        self.bought = self.sold = self.size = 0.0
+        for span in self.spans:
+            span.reach(self.begin)
+        return said
+
+    def _take_day(self, ts: Micros) -> None:
+        number = ts // DAY
+        if number != self.day.number:
+            begins_whole = self.day.number == number - 1
+            self.day = Day(number, is_whole=begins_whole)
+        day = self.day
+        day.bought += self.bought
+        day.sold += self.sold
+        day.size += self.size
+
+    def _tell(self, span: Span, ts: Micros, recv: Micros) -> list[AnyEvent]:
+        if ts < span.told + span.every:
+            return []
+        span.told = ts
+        is_whole = span.size.is_whole and self.broken < span.size.begins
+        bought, sold, size = span.bought.total, span.sold.total, span.size.total
+        worth = bought + sold
+        found = [("buy_ratio", bought / worth if worth > 0 else 0.5)]
+        if span.label in ("1h", "24h"):
+            found.append(("cvd", bought - sold))
+        if span.label in ("1h", "24h") and size > 0:
+            found.append(("vwap", worth / size))
+        return [
+            self._metric(ts, recv, name, value, span.label, whole=is_whole) for name, value in found
+        ]
+
+    def _tell_day(self, ts: Micros, recv: Micros) -> list[AnyEvent]:
+        if ts < self.told + _SLOWEST:
+            return []
+        self.told = ts
+        day = self.day
+        found = [("cvd", day.bought - day.sold)]
+        if day.size > 0:
+            found.append(("vwap", (day.bought + day.sold) / day.size))
+        return [self._metric(ts, recv, name, v, "day", whole=day.is_whole) for name, v in found]
+
+    def _metric(
+        self, ts: Micros, recv: Micros, name: str, value: float, window: str, *, whole: bool
+    ) -> AnyEvent:
+        quality = Quality.COMPLETE if whole else Quality.PARTIAL
+        return Metric(ts, recv, self.inst, name, value, window, quality)
+
+
+class FlowRatio:
+    """The processor."""
+
+    def __init__(self, name: str, config: FlowRatioConfig) -> None:  # noqa: ARG002 - the plug-in's form
+        self.name = name
+        self.wants: frozenset[type[Event]] = frozenset({Trade, Gap})
+        self.gives: frozenset[type[Event]] = frozenset({Metric})
+        self.state = FlowRatioState
+        labels = tuple(label for label, _ in _WINDOWS)
+        long = ("1h", "24h", "day")
+        self.measures = (
+            Measure("buy_ratio", labels, "ratio", "worth of taker buys over all that was traded"),
+            Measure("cvd", long, "quote", "taker buys less taker sells"),
+            Measure("vwap", long, "quote", "average price paid"),
+        )
+
+    def key(self, event: Any) -> str:
+        inst: InstrumentId = event.inst
+        return inst
+
+    def fresh(self, key: str) -> FlowRatioState:
+        return FlowRatioState(key, [_span(label, length) for label, length in _WINDOWS], Day())
+
+    def adopt(self, state: FlowRatioState) -> FlowRatioState:
+        return state
+
+
+def _span(label: str, length: int) -> Span:
+    step = length // _STEPS
+    every = min(_SLOWEST, max(5 * SECOND, step))
+    return Span(label, every, Sums(step, _STEPS), Sums(step, _STEPS), Sums(step, _STEPS))
+
+
+def _positive() -> list[AnyEvent]:
+    return [_stage.trade(n, n, 60_000.0, 0.05) for n in range(120)]
+
+
+def _quiet() -> list[AnyEvent]:
+    """Sides in turn, twice a second: no second has one side only."""
+    return list(_stage.quiet(240, every=0.5))
+
+
+PLUGIN = Plugin(config=FlowRatioConfig, build=FlowRatio)
+PROOF = Proof("buy_ratio", 0.9, _positive, _quiet)

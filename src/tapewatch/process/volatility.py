@@ -1,0 +1,127 @@
+"""Realised volatility: the root of the sum of squared log returns of a second, scaled to a day.
+
+A price is the last one of each second that traded; silence is a return of zero. 0.03 means that
+prices move as in a day of three per cent. PARTIAL while there is less history than the window, or
+a Gap in it.
+"""
+
+from math import log, sqrt
+from typing import Any
+
+from msgspec import Struct
+
+from tapewatch.model.events import (
+    AnyEvent,
+    Event,
+    Gap,
+    InstrumentId,
+    Metric,
+    Micros,
+    Quality,
+    Trade,
+)
+from tapewatch.model.times import DAY, HOUR, MINUTE, SECOND
+from tapewatch.ports import Measure, Plugin, Proof
+from tapewatch.process import _stage
+from tapewatch.stream.window import Sums
+
+NAME = "volatility"
+_WINDOWS = (("1m", MINUTE), ("5m", 5 * MINUTE), ("15m", 15 * MINUTE), ("1h", HOUR))
+_STEPS = 60
+
+
+class VolatilityConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Span(Struct, array_like=True):
+    label: str
+    length: int
+    squares: Sums
+    told: Micros = Micros(0)
+
+
+class VolatilityState(Struct):
+    inst: InstrumentId
+    spans: list[Span]
+    begin: Micros = Micros(0)  # of the running second
+    edge: Micros = Micros(0)
+    price: float = 0.0  # the last of the running second
+    closed: float = 0.0  # the last of the second before
+    broken: Micros = Micros(0)
+
+    def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
+        if type(event) is Trade:
+            if self.begin <= event.ts < self.edge:
+                self.price = event.price
+                return ()
+            if event.ts < self.begin:
+                return ()  # late: the second it belongs to is closed
+            said = self._turn(event.ts, event.recv)
+            self.price = event.price
+            return said
+        self.broken = event.ts
+        return ()
+
+    def next_timer(self) -> Micros | None:
+        is_alive = self.edge and any(span.squares.total > 0 for span in self.spans)
+        return Micros(self.edge + SECOND) if is_alive else None
+
+    def on_timer(self, at: Micros) -> list[AnyEvent] | tuple[()]:
+        return self._turn(at, at)
+
+    def _turn(self, ts: Micros, recv: Micros) -> list[AnyEvent] | tuple[()]:
+        said: list[AnyEvent] = []
+        if self.price:
+            move = log(self.price / self.closed) if self.closed else 0.0
+            last = Micros(self.edge - 1)
+            for span in self.spans:
+                span.squares.add(last, move * move)
+                said += self._tell(span, last, recv)
+            self.closed = self.price
+        self.begin = Micros(ts - ts % SECOND)
+        self.edge = Micros(self.begin + SECOND)
+        for span in self.spans:
+            span.squares.reach(Micros(self.begin))
+        return said
+
+    def _tell(self, span: Span, ts: Micros, recv: Micros) -> list[AnyEvent]:
+        if ts < span.told + max(5 * SECOND, span.length // _STEPS):
+            return []
+        span.told = ts
+        value = sqrt(max(0.0, span.squares.total) * DAY / span.length)
+        is_whole = span.squares.is_whole and self.broken < span.squares.begins
+        quality = Quality.COMPLETE if is_whole else Quality.PARTIAL
+        return [Metric(ts, recv, self.inst, NAME, value, span.label, quality)]
+
+
+class Volatility:
+    """The processor."""
+
+    def __init__(self, name: str, config: VolatilityConfig) -> None:  # noqa: ARG002 - the plug-in's form
+        self.name = name
+        self.wants: frozenset[type[Event]] = frozenset({Trade, Gap})
+        self.gives: frozenset[type[Event]] = frozenset({Metric})
+        self.state = VolatilityState
+        labels = tuple(label for label, _ in _WINDOWS)
+        text = "realised volatility of one-second returns, scaled to a day"
+        self.measures = (Measure(NAME, labels, "fraction", text),)
+
+    def key(self, event: Any) -> str:
+        inst: InstrumentId = event.inst
+        return inst
+
+    def fresh(self, key: str) -> VolatilityState:
+        spans = [Span(label, length, Sums(length // _STEPS, _STEPS)) for label, length in _WINDOWS]
+        return VolatilityState(key, spans)
+
+    def adopt(self, state: VolatilityState) -> VolatilityState:
+        return state
+
+
+def _positive() -> list[AnyEvent]:
+    return [_stage.trade(n, n, 60_000.0 * (1.0 + 0.002 * (-1) ** n), 0.01) for n in range(2 * 60)]
+
+
+PLUGIN = Plugin(config=VolatilityConfig, build=Volatility)
+PROOF = Proof(NAME, 0.2, _positive, lambda: list(_stage.quiet(5 * 60)))

@@ -1,0 +1,171 @@
+"""How much more is traded than is usual: the volume of a window over the median of such windows.
+
+The window rolls with the trades (in steps of a sixtieth); what is usual is the median of the last
+whole windows before it, so a surge is not part of its own baseline, and a few surges move it
+little. Until `warmup` windows are over there is not enough history: 0, PARTIAL, and it is said so.
+
+Told once a second while the ratio is above `loud` or was, else once a minute.
+"""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from tapewatch.model.events import (
+    AnyEvent,
+    Event,
+    Gap,
+    InstrumentId,
+    Metric,
+    Micros,
+    Quality,
+    Trade,
+)
+from tapewatch.model.times import MINUTE, SECOND
+from tapewatch.ports import Measure, Plugin, Proof
+from tapewatch.process import _stage
+from tapewatch.stream.window import Recent, Sums
+
+NAME = "volume_surge"
+_WINDOWS = (("1m", MINUTE, 120), ("5m", 5 * MINUTE, 60))
+_SLOW = MINUTE
+
+
+class VolumeSurgeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    warmup: Annotated[int, Meta(ge=3, le=60)] = 20  # windows that are over before it judges
+    loud: Annotated[float, Meta(gt=1)] = 2.0  # ratio from which on it is told each second
+
+
+class Pace(Struct, array_like=True):
+    """One window."""
+
+    label: str
+    length: int
+    rolling: Sums
+    usual: Recent
+    number: int = -1  # of the whole window that runs
+    amount: float = 0.0  # traded in it
+    broken: Micros = Micros(0)  # the last Gap
+    told: Micros = Micros(0)
+    ratio: float = 0.0  # as it was told
+
+    def take(self, ts: Micros, amount: float) -> None:
+        number = ts // self.length
+        if number != self.number:
+            self._turn(number)
+        self.amount += amount
+        self.rolling.add(ts, amount)
+
+    def _turn(self, number: int) -> None:
+        """The running window is over; those without a trade count as well."""
+        if self.number >= 0:
+            self.usual.push(self.amount)
+            for _ in range(min(number - self.number - 1, self.usual.count)):
+                self.usual.push(0.0)
+        self.number = number
+        self.amount = 0.0
+
+
+class VolumeSurgeState(Struct):
+    """The paces of one instrument. Amounts are in units of quote."""
+
+    inst: InstrumentId
+    warmup: int
+    loud: float
+    paces: list[Pace]
+    begin: Micros = Micros(0)  # of the running second
+    edge: Micros = Micros(0)  # and its end
+    amount: float = 0.0
+
+    def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
+        if type(event) is Trade:
+            if self.begin <= event.ts < self.edge:
+                self.amount += event.price * event.size
+                return ()
+            said = self._turn(event.ts, event.recv)
+            if event.ts >= self.begin:
+                self.amount += event.price * event.size
+            return said
+        for pace in self.paces:
+            pace.broken = event.ts
+        return ()
+
+    def next_timer(self) -> Micros | None:
+        is_alive = self.edge and (self.amount or any(p.rolling.total for p in self.paces))
+        return Micros(self.edge + SECOND) if is_alive else None
+
+    def on_timer(self, at: Micros) -> list[AnyEvent] | tuple[()]:
+        return self._turn(at, at)
+
+    def _turn(self, ts: Micros, recv: Micros) -> list[AnyEvent] | tuple[()]:
+        """The running second is over. A trade from before it is too late to count."""
+        if ts < self.begin:
+            return ()
+        last = Micros(self.edge - 1)
+        if self.edge:
+            for pace in self.paces:
+                pace.take(last, self.amount)
+        self.begin = Micros(ts - ts % SECOND)
+        self.edge = Micros(self.begin + SECOND)
+        self.amount = 0.0
+        return [word for pace in self.paces for word in self._judge(pace, last, recv)]
+
+    def _judge(self, pace: Pace, ts: Micros, recv: Micros) -> list[AnyEvent]:
+        if ts < 0:
+            return []
+        pace.rolling.reach(Micros(self.begin - 1))
+        is_warm = len(pace.usual) >= self.warmup
+        usual = pace.usual.median
+        ratio = pace.rolling.total / usual if is_warm and usual else 0.0
+        is_loud = ratio >= self.loud or pace.ratio >= self.loud
+        if ts < pace.told + (SECOND if is_loud else _SLOW):
+            return []
+        pace.told, pace.ratio = ts, ratio
+        evidence: tuple[str, ...] = ()
+        if not is_warm:
+            evidence = (f"not enough history: {len(pace.usual)} of {self.warmup} {pace.label}",)
+        is_whole = is_warm and pace.rolling.is_whole and pace.broken < pace.rolling.begins
+        quality = Quality.COMPLETE if is_whole else Quality.PARTIAL
+        baseline = usual if is_warm else None
+        return [Metric(ts, recv, self.inst, NAME, ratio, pace.label, quality, baseline, evidence)]
+
+
+class VolumeSurge:
+    """The processor."""
+
+    def __init__(self, name: str, config: VolumeSurgeConfig) -> None:
+        self.name = name
+        self.wants: frozenset[type[Event]] = frozenset({Trade, Gap})
+        self.gives: frozenset[type[Event]] = frozenset({Metric})
+        self.state = VolumeSurgeState
+        self.measures = (
+            Measure(
+                NAME, tuple(label for label, _, _ in _WINDOWS), "ratio",
+                "volume of the window over the median of the windows before",
+            ),
+        )  # fmt: skip
+        self._config = config
+
+    def key(self, event: Any) -> str:
+        inst: InstrumentId = event.inst
+        return inst
+
+    def fresh(self, key: str) -> VolumeSurgeState:
+        paces = [
+            Pace(label, length, Sums(length // 60, 60), Recent(count))
+            for label, length, count in _WINDOWS
+        ]
+        return VolumeSurgeState(key, self._config.warmup, self._config.loud, paces)
+
+    def adopt(self, state: VolumeSurgeState) -> VolumeSurgeState:
+        state.warmup, state.loud = self._config.warmup, self._config.loud
+        return state
+
+
+def _positive() -> list[AnyEvent]:
+    calm = _stage.quiet(26 * 60)
+    return [*calm, *(_stage.trade(26 * 60 + n, 9_000 + n, 60_000.0, 0.2) for n in range(60))]
+
+
+PLUGIN = Plugin(config=VolumeSurgeConfig, build=VolumeSurge)
+PROOF = Proof(NAME, 4.0, _positive, lambda: list(_stage.quiet(27 * 60)))
