@@ -18,6 +18,7 @@ from tapewatch.model.events import InstrumentId, Micros
 from tapewatch.model.instrument import Catalogue, Instrument
 from tapewatch.model.times import SECOND
 from tapewatch.ports import (
+    NOT_WANTED,
     Calls,
     Clock,
     Conversation,
@@ -27,6 +28,7 @@ from tapewatch.ports import (
     LinkState,
     LinkStatus,
     Outlet,
+    Paged,
     Route,
     Streams,
     Subscription,
@@ -45,6 +47,7 @@ from tapewatch.wire.tape import TapeWriter, taped
 
 _FLUSH_SECS = 0.5  # of the tape: at least once a second
 _CATALOGUE = "catalogue"
+_MAX_PAGES = 200  # of one listing: a venue that always names a next page must not hold us
 
 log = logging.getLogger("tapewatch.feeds.exchange")
 
@@ -176,7 +179,7 @@ class ExchangeFeed:
         for session in tuple(self._sessions):
             kept = session.subscriptions & wanted
             if not kept:
-                session.farewell = "no longer wanted"
+                session.farewell = NOT_WANTED
                 self._sessions.pop(session).cancel()
             elif kept != session.subscriptions:
                 session.want(kept)
@@ -234,7 +237,11 @@ class ExchangeFeed:
 async def fetch_catalogue(dialect: Dialect, http: Http) -> list[Instrument]:
     """Ask the venue for all its instruments. Raises Unavailable in words."""
     found: list[Instrument] = []
-    for fetch in dialect.catalogue():
+    waiting = dialect.catalogue()
+    for _ in range(_MAX_PAGES):
+        if not waiting:
+            break
+        fetch = waiting.pop(0)
         answer = await http.get(fetch.url, fetch.weight)
         where = fetch.url.partition("?")[0]
         if answer.status in FORBIDDEN:
@@ -247,8 +254,11 @@ async def fetch_catalogue(dialect: Dialect, http: Http) -> list[Instrument]:
             raise Unavailable(f"no list of instruments from {where}: {said}{text}")
         try:
             found += dialect.instruments(answer.body)
+            following = dialect.next_page(answer.body) if isinstance(dialect, Paged) else None
         except Exception as error:  # a body is decoded here; a web page is an answer too
             raise Unavailable(f"{where} gave no list of instruments: {error}") from error
+        if following is not None:
+            waiting.insert(0, following)
     if not found:
         raise Unavailable(f"{dialect.name} lists no instruments at all")
     return found

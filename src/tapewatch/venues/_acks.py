@@ -5,7 +5,7 @@ told once; neither closes the connection. Some venues answer a request as a whol
 others each subscription for itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from tapewatch.model.events import Micros
 from tapewatch.model.times import SECOND
@@ -57,6 +57,12 @@ class Acks:
     def only(self) -> int | None:
         """The one request under way: an answer without a number can only be for it."""
         return next(iter(self._asked)) if len(self._asked) == 1 else None
+
+    def oldest(self, named: Container[Subscription] = ()) -> tuple[Subscription, ...]:
+        """Take what an answer without a number is for: the oldest request, if none has `named`."""
+        numbers = [n for n, (asked, _) in self._asked.items() if any(s in named for s in asked)]
+        number = next(iter(numbers or self._asked), None)
+        return self._asked.pop(number)[0] if number is not None else ()
 
     def overdue(self, now: Micros) -> list[tuple[Subscription, ...]]:
         """Requests whose time is over. Each is given once."""

@@ -4,9 +4,9 @@ Quantities are in the base asset. Frames without `st` are from before June 2026.
 Streams: https://developers.binance.com/docs/derivatives/usds-margined-futures
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
 from tapewatch.model.errors import BadFrame
@@ -21,6 +21,7 @@ from tapewatch.model.events import (
     Trade,
 )
 from tapewatch.venues._binance_messages import (
+    LATEST,
     Finite,
     Levels,
     NotNegative,
@@ -30,23 +31,22 @@ from tapewatch.venues._binance_messages import (
     micros,
 )
 
-COIN_M = 2  # of `st`: a row of the other universe, its sizes are contracts
 _BUY, _SELL = Side.BUY, Side.SELL
 
 
 class TradeMessage(Struct, gc=False):
-    """One fill; undocumented.
+    """One fill; undocumented. Some ids are no trades of the market: see `X`.
 
     {"e":"trade","E":1723161256322,"T":1723161256322,"s":"BTCUSDT","t":5266583935,
      "p":"61800.30","q":"0.006","X":"MARKET","m":false}
     """
 
     t: Number
-    p: Positive
-    q: Positive
+    p: NotNegative  # 0 where `X` is NA
+    q: NotNegative
     T: Time
     m: bool
-    X: str = "MARKET"
+    X: str = "MARKET"  # also INSURANCE_FUND, ADL, NA
 
 
 class QuoteMessage(Struct, gc=False):
@@ -62,7 +62,6 @@ class QuoteMessage(Struct, gc=False):
     a: NotNegative
     A: NotNegative
     T: Time | None = None  # not in frames of 2020
-    st: int = 1
 
 
 class DepthMessage(Struct, gc=False):
@@ -102,7 +101,6 @@ class TickerMessage(Struct, gc=False):
     v: NotNegative
     q: NotNegative
     n: Number
-    st: int = 1
 
 
 class MarkMessage(Struct, gc=False):
@@ -116,16 +114,14 @@ class MarkMessage(Struct, gc=False):
     p: Positive
     i: NotNegative | None = None
     r: Finite | Literal[""] = ""  # empty for dated contracts
-    T: int = 0  # of the next funding; 0 for dated contracts
-    st: int = 1
+    T: Annotated[int, Meta(ge=0, lt=LATEST)] = 0  # of the next funding; 0 for dated contracts
 
 
-class _Order(Struct, gc=False):
+class ForceOrder(Struct, frozen=True, gc=False):
     S: Literal["BUY", "SELL"]
-    ap: Positive  # average price of the fills; `p` is only the limit
-    z: NotNegative  # filled so far
+    ap: NotNegative  # average price of the fills; `p` is only the limit
+    z: NotNegative  # filled so far; 0 while `X` is NEW
     T: Time
-    st: int = 1
 
 
 class ForceOrderMessage(Struct, gc=False):
@@ -136,7 +132,8 @@ class ForceOrderMessage(Struct, gc=False):
      "T":1791565602120,"ps":"BTCUSDT","st":1}}
     """
 
-    o: _Order
+    E: Time  # about a second behind `T`
+    o: ForceOrder
 
 
 decode_trade = Decoder(TradeMessage, strict=False).decode
@@ -148,8 +145,9 @@ decode_force = Decoder(ForceOrderMessage, strict=False).decode
 
 
 def to_trade(m: TradeMessage, recv: Micros, inst: InstrumentId) -> Trade:
-    side = _SELL if m.m else _BUY
-    return Trade(micros(m.T), recv, inst, str(m.t), side, m.p, m.q, echo=m.X != "MARKET")
+    if not (m.p and m.q):
+        raise BadFrame(f"trade {m.t} of the market has price {m.p} and size {m.q}")
+    return Trade(micros(m.T), recv, inst, str(m.t), _SELL if m.m else _BUY, m.p, m.q)
 
 
 def to_delta(m: DepthMessage, recv: Micros, inst: InstrumentId) -> BookDelta:
@@ -173,7 +171,8 @@ def to_mark(m: MarkMessage, recv: Micros, inst: InstrumentId) -> MarkPrice:
     return MarkPrice(micros(m.E), recv, inst, m.p, m.i, rate, next_funding)
 
 
-def to_liquidation(m: ForceOrderMessage, recv: Micros, inst: InstrumentId) -> Liquidation:
-    order = m.o
+def to_liquidation(order: ForceOrder, recv: Micros, inst: InstrumentId) -> Liquidation:
+    if not order.ap:
+        raise BadFrame(f"a forced order has filled {order.z} at no price")
     side = _SELL if order.S == "SELL" else _BUY
     return Liquidation(micros(order.T), recv, inst, side, order.ap, order.z)

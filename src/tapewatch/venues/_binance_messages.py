@@ -32,8 +32,8 @@ Positive: TypeAlias = Annotated[float, Meta(gt=0, lt=1e300)]
 NotNegative: TypeAlias = Annotated[float, Meta(ge=0, lt=1e300)]
 Finite: TypeAlias = Annotated[float, Meta(gt=-1e300, lt=1e300)]
 Number: TypeAlias = Annotated[int, Meta(ge=0, lt=2**62)]
-# From 2009 in milliseconds to 2100 in microseconds.
-Time: TypeAlias = Annotated[int, Meta(ge=1_230_768_000_000, lt=4_102_444_800_000_000)]
+LATEST = 4_102_444_800_000_000  # the year 2100 in microseconds
+Time: TypeAlias = Annotated[int, Meta(ge=1_230_768_000_000, lt=LATEST)]  # from 2009 in milliseconds
 Levels: TypeAlias = tuple[tuple[Positive, NotNegative], ...]
 
 _MICROS_FROM = 10**14  # smaller times are milliseconds (good until the year 5138)
@@ -219,7 +219,8 @@ class Head(Struct):
     e: str = ""
     s: str = ""
     k: _Of | UnsetType = UNSET
-    o: Any = None  # a forced order of USD-M keeps its symbol in here
+    o: Any = None  # a forced order of USD-M keeps its symbol and `st` in here
+    st: Any = None  # of USD-M: whose contract it is, 1 or 2
     u: Any = None
     B: Any = None
     lastUpdateId: Any = None  # noqa: N815 - the venue's word
@@ -232,6 +233,10 @@ class Head(Struct):
     @property
     def symbol(self) -> str:
         return self.s or (str(self.o.get("s", "")) if isinstance(self.o, dict) else "")
+
+    @property
+    def universe(self) -> object:
+        return self.o.get("st") if isinstance(self.o, dict) else self.st
 
 
 decode_trade = Decoder(TradeMessage, strict=False).decode

@@ -62,7 +62,6 @@ class _Symbol(Struct, gc=False):
     filters: list[_Filter] = []
     # USD-M only:
     marginAsset: str = ""  # noqa: N815 - the venue's word
-    contractType: str = ""  # noqa: N815 - the venue's word; PERPETUAL, CURRENT_QUARTER ...
 
 
 class _Listing(Struct, gc=False):
@@ -110,14 +109,15 @@ def to_instruments(body: bytes, venue: str) -> list[Instrument]:
 
 
 def to_contracts(body: bytes, venue: str) -> list[Instrument]:
-    """Read a listing of USD-M: perpetuals, and dated contracts whose name ends with the date."""
+    """Read a listing of USD-M: perpetuals of any kind, and dated ones, whose names end so."""
     return _once(
         replace(
             _instrument(s, venue),
             settle=s.marginAsset or s.quoteAsset,
-            expiry="" if s.contractType.endswith("PERPETUAL") else s.symbol.partition("_")[2],
+            expiry=s.symbol.partition("_")[2],
         )
         for s in _decode_listing(body).symbols
+        if s.marginAsset != s.baseAsset  # such are COIN-M's: sized in contracts
     )
 
 

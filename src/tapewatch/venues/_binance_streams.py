@@ -42,7 +42,8 @@ class Vocabulary(Struct, frozen=True):
     events: Mapping[str, str]  # `e` of a frame to channel; bars aside
     speeds: Mapping[str, str]  # channel to the speed we ask for
     all_speeds: frozenset[str]  # that frames of channels with speeds may come at
-    # Known, but no event of ours says what they say: neither events nor dead letters.
+    # Known, but no event of ours says what they say: neither events nor dead letters. Of streams
+    # what stands before a speed or an interval is enough.
     skipped_streams: frozenset[str]
     skipped_events: frozenset[str]
     speak: tuple[str, ...]  # begin of channels that speak within a minute if the symbol trades
@@ -67,7 +68,8 @@ class Vocabulary(Struct, frozen=True):
 
     def is_skipped(self, kind: str) -> bool:
         name, _, zone = kind.partition("@")
-        return kind in self.skipped_streams or bool(zone and name.startswith("kline_"))
+        is_known = name in self.skipped_streams or name.partition("_")[0] in self.skipped_streams
+        return is_known or bool(zone and name.startswith("kline_"))
 
     def channel_of_text(self, text: str) -> str:
         """Read what a person wrote. Raises NotFound with the nearest channels."""

@@ -55,6 +55,10 @@ class BinanceTalk(Talk):
         """Make an instrument of a name in a recording that came without a listing."""
         return guess(self.venue, native)
 
+    def is_foreign(self, symbol: str, head: Head) -> bool:  # noqa: ARG002 - for those who override it
+        """Say whether it is another market's frame, which this one sends along."""
+        return False
+
     def key(self, sub: Subscription, instrument: Instrument) -> bytes:
         return frame_key(self.names.stream_name(instrument.native, sub.channel))
 
@@ -113,7 +117,7 @@ class BinanceTalk(Talk):
         symbol, _, kind = head.stream.partition("@")
         if symbol.startswith("!"):
             return self._other(data, recv, out)
-        if self.names.is_skipped(kind):
+        if self.names.is_skipped(kind or symbol):
             return ()
         channel = self.names.channel_of_stream(kind)
         if not channel:
@@ -150,13 +154,15 @@ class BinanceTalk(Talk):
         return self._pass_on(head.symbol, channel, data, recv, out)
 
     def _pass_on(self, symbol: str, channel: str, data: bytes, recv: Micros, out: Batch) -> Asks:
+        head = decode_head(data)
+        if self.is_foreign(symbol, head):
+            return ()
         instrument = self.streams.catalogue.native(self.venue, symbol)
         instrument = instrument or self.guessed(symbol.upper())
         if instrument is None:
             raise BadFrame(f"no known quote currency ends {symbol!r}: a catalogue would tell")
-        inside = decode_head(data).symbol
-        if inside and inside.upper() != symbol.upper():
-            raise BadFrame(f"a frame of {inside} in a stream of {symbol}")
+        if head.symbol and head.symbol.upper() != symbol.upper():
+            raise BadFrame(f"a frame of {head.symbol} in a stream of {symbol}")
         return self.deliver(Subscription(instrument.id, channel), instrument, data, recv, out)
 
     def _orphan(self, data: bytes, recv: Micros, out: Batch) -> Asks:

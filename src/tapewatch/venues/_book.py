@@ -14,7 +14,7 @@ Snapshots of one book are asked for 1, 2, 4 .. 60 s apart: a book that cannot be
 neither the venue's budget nor its neighbours on the socket.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TypeAlias
 
@@ -88,6 +88,11 @@ class BookSync:
     def place(self) -> int:
         """Moves with every change."""
         return self._held[-1].seq if self._held else self.seq
+
+    @property
+    def held(self) -> Sequence[BookDelta]:
+        """Changes that wait for a snapshot."""
+        return self._held
 
     def take(self, delta: BookDelta, now: Micros, out: Batch) -> Asks:
         """Take a change from the wire."""

@@ -44,6 +44,7 @@ from tapewatch.venues._pulse import Pulse, Watermark
 from tapewatch.venues._pushed import PushedBook
 from tapewatch.venues._rhythm import Rhythm
 from tapewatch.venues._trades import History, TradeChain
+from tapewatch.venues._unnumbered import Unnumbered
 
 Data: TypeAlias = Any  # bytes of a frame, or what the venue's `decode` has read already
 Handler: TypeAlias = Callable[[Data, Micros, Batch], Asks]
@@ -94,6 +95,7 @@ class Talk(ABC):
         self._route = route
         self._sharing: dict[bytes, list[Subscription]] = {}  # all that are found by this key
         self._asked: set[str] = set()  # keys of our Fetches under way
+        self._spoken: set[Subscription] = set()  # something came
         self._beat_at = Micros(0)
         self._rhythm: Rhythm[Subscription] = Rhythm()
         self._renewing = False
@@ -359,6 +361,7 @@ class Talk(ABC):
         sharing = self._sharing.setdefault(key, [])
         sharing.append(sub)
         self.wanted.add(sub)
+        self._spoken.discard(sub)
         if len(sharing) == 1:
             self._listen(key, sub, instrument)
         self._wanted_changed(sub)
@@ -372,6 +375,7 @@ class Talk(ABC):
             self.handlers[key] = handle
             for each in self._all_of(sub):
                 self.acks.heard(each)
+                self._spoken.add(each)
                 self._carry(each)
             return asks
 
@@ -430,12 +434,14 @@ class Talk(ABC):
     def _will_speak(self, sub: Subscription) -> bool:
         instrument = self.streams.catalogue.get(sub.inst)
         is_trading = instrument is not None and instrument.active
-        return is_trading and sub in self.wanted and self.speaks_always(sub)
+        is_quiet = sub in self.wanted and sub not in self._spoken  # data may be before the answer
+        return is_trading and is_quiet and self.speaks_always(sub)
 
     def _held(self) -> Iterable[Micros]:
         """Event times beyond which trades wait, of all connections."""
         flows = self.streams.state.values()
-        since = (flow.held_since() for flow in flows if isinstance(flow, TradeChain))
+        chains = (flow for flow in flows if isinstance(flow, TradeChain | Unnumbered))
+        since = (flow.held_since() for flow in chains)
         return (ts for ts in since if ts is not None)
 
 

@@ -17,6 +17,9 @@ It outlives connections, so an outage is a jump like any other.
 Where ids count single fills and a live trade may be many of them (`History.spans`), a trade has
 `count` ids, from the one it is taken with. One of which some ids were told already is dropped:
 its other ids are missing, and come as single fills.
+
+Some venues number what is no trade of the market (`History.blanks`). Such an id is in hand, and
+nothing is passed on for it: its Coverage says that there are ids without a trade.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,6 +34,7 @@ from tapewatch.model.events import (
     Holding,
     InstrumentId,
     Micros,
+    Side,
     Trade,
 )
 from tapewatch.model.times import SECOND
@@ -58,6 +62,7 @@ class History(Struct, frozen=True):
     fetch: Callable[[str, int, int], Fetch]  # key, first id, how many
     rows: Callable[[bytes, Micros, bool], Sequence[tuple[int, Trade]]]  # body, recv, echo
     spans: bool = False  # a trade has as many ids as it has fills
+    blanks: str = ""  # which ids have no trade, in words; empty: each has one
 
 
 class _Asked(Struct, frozen=True):
@@ -65,6 +70,11 @@ class _Asked(Struct, frozen=True):
     first: int
     last: int  # of the hole
     count: int
+
+
+def blank(number: int, ts: Micros, recv: Micros, inst: InstrumentId, *, repaired: bool) -> Trade:
+    """Stand in for an id to which there is no trade; size 0, never passed on."""
+    return Trade(ts, recv, inst, str(number), Side.BUY, 0.0, 0.0, repaired=repaired)
 
 
 class TradeChain:
@@ -138,6 +148,10 @@ class TradeChain:
         self.ts = max(self.ts, trade.ts)
         self._release(now, out)
         return self._ask(now)
+
+    def skip(self, number: int, ts: Micros, recv: Micros, out: Batch) -> Asks:
+        """Take an id to which there is no trade of the market."""
+        return self.take(number, blank(number, ts, recv, self._inst, repaired=False), recv, out)
 
     def promise(self, last: int, now: Micros) -> bool:
         """Hear from the venue up to which id it has traded; what does not come is asked for.
@@ -291,7 +305,8 @@ class TradeChain:
             self._held[number] = trade
             return True
         if remove(self._late, number, self._size(trade)):
-            out.append(trade)
+            if trade.size:
+                out.append(trade)
             self._note(Holding.REPAIRED if trade.repaired else Holding.HAVE, number, trade, out)
             return True
         return False
@@ -317,7 +332,8 @@ class TradeChain:
             self._tell_have(now, out)
             self._note(Holding.REPAIRED, self.next, trade, out)
             self._mark = self.next + self._size(trade)
-        out.append(trade)
+        if trade.size:
+            out.append(trade)
         self.next += self._size(trade)
 
     def _say(self, hole: Hole, now: Micros, out: Batch) -> None:
@@ -395,7 +411,7 @@ class TradeChain:
             self._tell_run(out)
             first = number
         last = number + self._size(trade) - 1
-        self._run = self._coverage(holding, first, last, trade.recv)
+        self._run = self._coverage(holding, first, last, trade.recv, self._history.blanks)
 
     def _tell(self, now: Micros, out: Batch) -> None:
         self._tell_have(now, out)
@@ -403,7 +419,8 @@ class TradeChain:
 
     def _tell_have(self, now: Micros, out: Batch) -> None:
         if self._mark < self.next:
-            out.append(self._coverage(Holding.HAVE, self._mark, self.next - 1, now))
+            last, blanks = self.next - 1, self._history.blanks
+            out.append(self._coverage(Holding.HAVE, self._mark, last, now, blanks))
             self._mark = self.next
 
     def _tell_run(self, out: Batch) -> None:
