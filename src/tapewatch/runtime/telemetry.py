@@ -145,6 +145,11 @@ class Telemetry:
         again = CounterMetricFamily(
             "tapewatch_link_reconnects", "Links made anew", labels=["venue", "route"]
         )
+        stalled = GaugeMetricFamily(
+            "tapewatch_link_stalled_streams",
+            "Streams that are silent beyond their rhythm",
+            labels=["venue", "route"],
+        )
         now = self._facts.clock()
         for link in links:
             labels = [link.venue, link.route]
@@ -152,8 +157,9 @@ class Telemetry:
             if link.last_data:
                 age.add_metric(labels, max(0, now - link.last_data) / SECOND)
             frames.add_metric(labels, link.frames)
+            stalled.add_metric(labels, len(link.stalled))
             again.add_metric(labels, link.reconnects)
-        yield from (up, age, frames, again)
+        yield from (up, age, frames, again, stalled)
 
     def _workers(self) -> Iterator[Metric]:
         counters = self._facts.counters()

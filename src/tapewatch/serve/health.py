@@ -52,6 +52,7 @@ class LinkView(Struct, kw_only=True):
     reconnects: int
     error: str
     retry_in_secs: float | None
+    stalled: list[str]  # streams that are silent beyond their rhythm while others flow
 
 
 class WorkerView(Struct, kw_only=True):
@@ -117,6 +118,11 @@ def judge(context: Context) -> Verdict:
         _link_problem(link, state, now)
         for link, state in zip(links, states, strict=True)
         if state != "live"
+    ]
+    problems += [
+        f"{len(link.stalled)} streams of {link.route} are silent, such as {link.stalled[0]}"
+        for link in links
+        if link.stalled
     ]
     news = context.news()
     problems += [
@@ -254,4 +260,5 @@ def link_view(link: LinkStatus, state: str, now: Micros) -> LinkView:
         reconnects=link.reconnects,
         error=link.error,
         retry_in_secs=max(0, link.retry_at - now) / SECOND if link.retry_at else None,
+        stalled=list(link.stalled),
     )

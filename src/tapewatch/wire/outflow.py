@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from tapewatch.model.events import Batch, Micros
+from tapewatch.model.events import Batch, Candle, Micros
 from tapewatch.ports import Clock, Counters, Outlet
 
 
@@ -109,7 +109,12 @@ class Outflow:
         speaker, self.speaker = self.speaker, None
         if speaker is not None:
             events = len(self.batch) - self._began
-            speaker.spoke(events, self.batch[-1].ts if events else Micros(0), self.recv)
+            speaker.spoke(events, self._told_at() if events else Micros(0), self.recv)
+
+    def _told_at(self) -> Micros:
+        """The venue's time of the newest event. A candle's is when it opened: it tells nothing."""
+        last = self.batch[-1]
+        return self.recv if type(last) is Candle else last.ts
 
     def _flush(self) -> None:
         self._scheduled = False

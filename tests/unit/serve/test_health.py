@@ -1,9 +1,9 @@
 import pytest
 
 from tapewatch.model.events import Micros
-from tapewatch.ports import Counters, LinkState, Stage
+from tapewatch.ports import Counters, LinkState, LinkStatus, Stage
 from tapewatch.serve import health
-from tests.serving import NOW, World, link, worker
+from tests.serving import BTC, NOW, World, link, worker
 
 
 def verdict(world: World) -> health.Verdict:
@@ -115,3 +115,45 @@ def test_an_ingestor_is_what_its_links_are(states, word):
     world.links = [link(state) for state in states]
     parts = health.detailed(world.context, verdict(world)).components
     assert parts.ingestors == {"binance": word}
+
+
+def source(state: LinkState, **more):
+    return LinkStatus("news", "cryptopanic", state, Micros(NOW - 5_000_000), **more)
+
+
+def test_a_source_of_news_that_is_blocked_is_told_and_makes_no_exchange():
+    world = World()
+    retry_at = Micros(NOW + 1_800_000_000)
+    world.news = [source(LinkState.BLOCKED, error="a web page came", retry_at=retry_at)]
+    found = verdict(world)
+    assert (found.status, found.code) == ("degraded", 200)
+    assert found.problems == [
+        "news cryptopanic is blocked for 5 s: a web page came; next try in 1800 s"
+    ]
+    detailed = health.detailed(world.context, found).components
+    assert [view.state for view in detailed.news] == ["blocked"]
+    assert detailed.enabled_exchanges == ["binance"]
+
+
+def test_news_that_flow_do_not_hide_an_exchange_that_is_dead():
+    world = World()
+    world.links = [link(LinkState.BACKOFF)]
+    world.news = [source(LinkState.STREAMING, last_data=NOW)]
+    assert verdict(world).status == "unhealthy"
+
+
+def test_where_nothing_but_news_is_collected_news_count():
+    world = World()
+    world.links, world.news = [], [source(LinkState.STREAMING, last_data=Micros(NOW - 90_000_000))]
+    assert verdict(world) == health.Verdict("healthy", [])
+    world.news = [source(LinkState.BLOCKED)]
+    assert verdict(world).status == "unhealthy"
+
+
+def test_a_stream_that_is_silent_beyond_its_rhythm_is_named_while_its_link_lives():
+    world = World()
+    words = f"{BTC} depth: silent for 4.0 s, of late never for 0.4 s"
+    world.links = [link(stalled=(words,))]
+    verdict = health.judge(world.context)
+    assert verdict.status == "degraded"
+    assert verdict.problems == [f"1 streams of {world.links[0].route} are silent, such as {words}"]
