@@ -1,33 +1,13 @@
-"""Trades put together to the order that made them: same moment, same side, one after the other."""
+"""Trades put together to the order that made them: same moment, same side, one after the other.
 
-from msgspec import Struct
+The detectors add up in place, with an order's `ts`, `side`, `worth` and `size` among their fields:
+a call for each trade would cost as much as all the rest.
+"""
 
-from tapewatch.model.events import Micros, Side, Trade
+from tapewatch.model.events import Side
 
 
-class Order(Struct, array_like=True):
-    """Part of a detector's state: the taker order whose trades are coming in."""
-
-    ts: Micros = Micros(0)
-    side: Side = Side.BUY
-    worth: float = 0.0  # in units of quote
-    size: float = 0.0
-    first: str = ""
-    trades: int = 0
-
-    def take(self, trade: Trade) -> bool:
-        """Add a trade. True: it begins a new order."""
-        is_new = trade.ts != self.ts or trade.side is not self.side
-        if is_new:
-            self.ts, self.side, self.first = trade.ts, trade.side, trade.id
-            self.worth = self.size = 0.0
-            self.trades = 0
-        self.worth += trade.price * trade.size
-        self.size += trade.size
-        self.trades += 1
-        return is_new
-
-    def words(self) -> str:
-        price = self.worth / self.size if self.size else 0.0
-        count = f" in {self.trades} trades" if self.trades > 1 else ""
-        return f"{self.side.value} {self.size:.8g} @ {price:.8g} from trade {self.first}{count}"
+def words(side: Side, worth: float, size: float, first: str) -> str:
+    """Evidence: what the order was."""
+    price = worth / size if size else 0.0
+    return f"{side.value} {size:.8g} @ {price:.8g} from trade {first}"

@@ -24,17 +24,19 @@ from tapewatch.model.events import (
     Micros,
     Quality,
     Rate,
+    Side,
     Trade,
 )
 from tapewatch.model.times import MINUTE
 from tapewatch.ports import Measure, Plugin, Proof
 from tapewatch.process import _stage
-from tapewatch.process._orders import Order
+from tapewatch.process._orders import words
 from tapewatch.process._worth import Worth
 
 NAME = "big_trade"
 CLIP = 3.0
-_FORGET = 1.0 / 4_000.0  # of the baseline, with each order
+EVERY = 8
+_FORGET = 1.0 / 1_000.0  # of the baseline, with each order that enters it
 _LOUDER = 1.5
 _NEVER = Micros(0)
 
@@ -71,22 +73,42 @@ class BigTradeState(Struct):
     usd_min: float
     warmup: int
     baseline: Baseline = field(default_factory=Baseline)
-    order: Order = field(default_factory=Order)
+    ts: Micros = _NEVER  # of the order whose trades are coming in
+    side: Side = Side.BUY
+    amount: float = 0.0  # its worth in quote
+    size: float = 0.0
+    first: str = ""  # its first trade
+    skip: int = 0  # orders that the baseline passes over
     limit: float = 1e300  # the floor in quote
     told: float = 0.0  # worth of this order when it was told
     clear_at: Micros = _NEVER
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
         if type(event) is Trade:
-            done = self.order.worth
-            if self.order.take(event) and done > 0:
-                self.baseline.take(log(done))  # the order before is complete
+            if event.ts == self.ts and event.side is self.side:
+                self.amount += event.price * event.size
+                self.size += event.size
+            else:
+                if self.skip:
+                    self.skip -= 1
+                elif self.amount > 0:
+                    self._learn(self.amount)  # the order before is complete
+                self.ts = event.ts
+                self.side = event.side
+                self.first = event.id
+                self.size = event.size
+                self.amount = event.price * event.size
                 self.told = 0.0
-            return self._judge(event) if self.order.worth >= self.limit else ()
+            return self._judge(event) if self.amount >= self.limit else ()
         if type(event) is Rate:
             self.worth.take(event)
             self.set_limit()
         return ()
+
+    def _learn(self, amount: float) -> None:
+        """While there is little history each order counts, later one of EVERY: as good a sample."""
+        self.baseline.take(log(amount))
+        self.skip = 0 if self.baseline.count < 2 * self.warmup else EVERY - 1
 
     def set_limit(self) -> None:
         self.limit = self.usd_min / self.worth.rate if self.worth.rate else 1e300
@@ -99,13 +121,16 @@ class BigTradeState(Struct):
         return [Metric(at, at, self.inst, NAME, 0.0, "1m", self._quality())]
 
     def _judge(self, trade: Trade) -> list[AnyEvent] | tuple[()]:
-        worth = self.order.worth
+        worth = self.amount
         if worth < self.told * _LOUDER:
             return ()
         self.told = worth
         self.clear_at = Micros(trade.ts + MINUTE)
         usd = worth * self.worth.rate
-        evidence: tuple[str, ...] = (f"{usd:,.0f} usd", self.order.words())
+        evidence: tuple[str, ...] = (
+            f"{usd:,.0f} usd",
+            words(self.side, worth, self.size, self.first),
+        )
         is_warm = self.baseline.count >= self.warmup
         if not is_warm:
             short = f"not enough history: {self.baseline.count} of {self.warmup} orders"
@@ -133,7 +158,7 @@ class BigTrade:
         self.gives: frozenset[type[Event]] = frozenset({Metric})
         self.state = BigTradeState
         text = "deviations of a large taker order's worth from what is usual"
-        self.measures = (Measure(NAME, ("1m",), "sigma", text),)
+        self.measures = (Measure(NAME, ("1m",), "sigma", text, sparse=True),)
         self._config = config
 
     def key(self, event: Any) -> str:

@@ -139,8 +139,8 @@ class LiquidationSpike:
         self.gives: frozenset[type[Event]] = frozenset({Metric})
         self.state = LiquidationSpikeState
         self.measures = (
-            Measure(_VOLUME, (_LABEL,), "sigma", "dollars liquidated, in deviations"),
-            Measure(_COUNT, (_LABEL,), "sigma", "liquidations, in deviations"),
+            Measure(_VOLUME, (_LABEL,), "sigma", "dollars liquidated, in deviations", sparse=True),
+            Measure(_COUNT, (_LABEL,), "sigma", "liquidations, in deviations", sparse=True),
         )
         self._config = config
 

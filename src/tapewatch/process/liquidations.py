@@ -131,9 +131,9 @@ class Liquidations:
         self.state = LiquidationsState
         labels = tuple(label for label, _ in _WINDOWS)
         self.measures = (
-            Measure("liq_long_usd", labels, "usd", "longs that were liquidated"),
-            Measure("liq_short_usd", labels, "usd", "shorts that were liquidated"),
-            Measure("liq_count", labels, "count", "liquidations of both sides"),
+            Measure("liq_long_usd", labels, "usd", "longs that were liquidated", sparse=True),
+            Measure("liq_short_usd", labels, "usd", "shorts that were liquidated", sparse=True),
+            Measure("liq_count", labels, "count", "liquidations of both sides", sparse=True),
         )
 
     def key(self, event: Any) -> str:

@@ -9,7 +9,7 @@ Both fall back to 0 a minute after the last whale. Shares need a minute of histo
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from tapewatch.model.events import (
     AnyEvent,
@@ -20,12 +20,13 @@ from tapewatch.model.events import (
     Micros,
     Quality,
     Rate,
+    Side,
     Trade,
 )
 from tapewatch.model.times import MINUTE, SECOND
 from tapewatch.ports import Measure, Plugin, Proof
 from tapewatch.process import _stage
-from tapewatch.process._orders import Order
+from tapewatch.process._orders import words
 from tapewatch.process._worth import Worth
 from tapewatch.stream.window import Sums
 
@@ -44,7 +45,14 @@ class WhaleState(Struct):
     worth: Worth
     config: WhaleConfig
     minute: Sums
-    order: Order = field(default_factory=Order)
+    begin: Micros = _NEVER  # of the running second
+    edge: Micros = _NEVER
+    second: float = 0.0  # traded in it, in quote
+    ts: Micros = _NEVER  # of the order whose trades are coming in
+    side: Side = Side.BUY
+    amount: float = 0.0  # its worth in quote
+    size: float = 0.0
+    first: str = ""  # its first trade
     limit: float = 0.0  # in quote: what an order must be worth to be looked at
     told: float = 0.0  # worth of this order when it was told
     clear_at: Micros = _NEVER
@@ -52,18 +60,39 @@ class WhaleState(Struct):
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
         if type(event) is Trade:
-            if self.order.take(event):
+            ts = event.ts
+            amount = event.price * event.size
+            if ts == self.ts and event.side is self.side:
+                self.amount += amount
+                self.size += event.size
+            else:
+                if not self.begin <= ts < self.edge:
+                    self._turn(ts)
+                self.ts = ts
+                self.side = event.side
+                self.first = event.id
+                self.size = event.size
+                self.amount = amount
                 self.told = 0.0
-            self.minute.add(event.ts, event.price * event.size)
-            if self.order.worth < self.limit:
-                return ()
-            return self._judge(event)
+            self.second += amount
+            return self._judge(event) if self.amount >= self.limit else ()
         if type(event) is Rate:
             self.worth.take(event)
             self.set_limit()
         else:
             self.broken = event.ts
         return ()
+
+    def _turn(self, ts: Micros) -> None:
+        """Another second. What comes late counts with the running one: it is a minute's sum."""
+        if ts < self.begin:
+            return
+        if self.edge:
+            self.minute.add(Micros(self.edge - 1), self.second)
+        self.second = 0.0
+        self.begin = Micros(ts - ts % SECOND)
+        self.edge = Micros(self.begin + SECOND)
+        self.minute.reach(self.begin)
 
     def set_limit(self) -> None:
         """The smaller of both floors, so that nearly every trade costs one comparison."""
@@ -82,11 +111,11 @@ class WhaleState(Struct):
         ]
 
     def _judge(self, trade: Trade) -> list[AnyEvent] | tuple[()]:
-        worth = self.order.worth
+        worth = self.amount
         if worth < self.told * _LOUDER:
             return ()
         usd = worth * self.worth.rate
-        total = self.minute.total
+        total = self.minute.total + self.second
         share = worth / total if total > 0 and self.minute.is_whole else 0.0
         if usd < self.config.usd_min and share < self.config.share_min:
             return ()
@@ -95,7 +124,7 @@ class WhaleState(Struct):
         is_whole = self.worth.measured and self.minute.is_whole
         is_whole = is_whole and self.broken < self.minute.begins
         quality = Quality.COMPLETE if is_whole else Quality.PARTIAL
-        evidence = (self.order.words(),)
+        evidence = (words(self.side, worth, self.size, self.first),)
         said: list[AnyEvent] = [
             Metric(trade.ts, trade.recv, self.inst, "whale_usd", usd, "1m", quality, None, evidence)
         ]
@@ -119,8 +148,16 @@ class Whale:
         self.gives: frozenset[type[Event]] = frozenset({Metric})
         self.state = WhaleState
         self.measures = (
-            Measure("whale_usd", ("1m",), "usd", "worth of the last large taker order"),
-            Measure("whale_share", ("1m",), "ratio", "its share of the last minute's volume"),
+            Measure(
+                "whale_usd", ("1m",), "usd", "worth of the last large taker order", sparse=True
+            ),
+            Measure(
+                "whale_share",
+                ("1m",),
+                "ratio",
+                "its share of the last minute's volume",
+                sparse=True,
+            ),
         )
         self._config = config
 

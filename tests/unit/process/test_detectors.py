@@ -137,7 +137,7 @@ def test_trades_of_one_moment_and_side_are_one_order():
     parts = [trade(100, 100.0, 2_000.0, id_=n) for n in range(3)]
     told = of(run(whale, [*even(100), *parts], usd_min=500_000.0, share_min=1.0), "whale_usd")
     assert [metric.value for metric in told] == [600_000.0]
-    assert "from trade 0 in 3 trades" in told[0].evidence[0]
+    assert told[0].evidence == ("buy 6000 @ 100 from trade 0",)
 
 
 def test_a_whale_is_told_as_share_of_the_last_minute_too():
