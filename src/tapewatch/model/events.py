@@ -164,6 +164,16 @@ class MarkPrice(MarketEvent, frozen=True, gc=False, tag="mark_price"):
     next_funding: Micros | None = None
 
 
+class Second(MarketEvent, frozen=True, gc=False, tag="second"):
+    """What was traded in the second that begins at `ts`; only of seconds with trades."""
+
+    price: float  # the last one
+    bought: float  # by takers, in units of quote
+    sold: float
+    size: float  # base units
+    trades: int
+
+
 class Rate(MarketEvent, frozen=True, gc=False, tag="rate"):
     """What one unit of the quote asset of `inst` is worth in dollars, by our own cross prices."""
 
@@ -259,6 +269,7 @@ AnyEvent: TypeAlias = (
     | Candle
     | Liquidation
     | MarkPrice
+    | Second
     | Rate
     | Metric
     | Alert

@@ -1,9 +1,10 @@
 """Made-up streams by which detectors prove at start that they can fire, and keep quiet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from tapewatch.model.events import Liquidation, Micros, Quality, Side, Trade
+from tapewatch.model.events import AnyEvent, Liquidation, Micros, Quality, Side, Trade
 from tapewatch.model.times import SECOND
+from tapewatch.process.seconds import SecondsState
 
 INST = "proof:BTC/USDT"
 BEGIN = Micros(1_700_000_040 * SECOND)  # a whole minute
@@ -30,3 +31,10 @@ def liquidation(secs: float, usd: float, *, longs: bool = True) -> Liquidation:
     side = Side.SELL if longs else Side.BUY
     price = 60_000.0
     return Liquidation(at(secs), at(secs), INST, side, price, usd / price, Quality.SAMPLED)
+
+
+def seconds(trades: Iterable[AnyEvent]) -> list[AnyEvent]:
+    """What `seconds` makes of trades, for detectors that want no more."""
+    state = SecondsState(INST)
+    said = [word for trade in trades for word in state.on_event(trade)]
+    return [*said, *state.on_timer(state.edge)]

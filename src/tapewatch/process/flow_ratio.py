@@ -17,15 +17,13 @@ from tapewatch.model.events import (
     Metric,
     Micros,
     Quality,
-    Side,
-    Trade,
+    Second,
 )
 from tapewatch.model.times import DAY, HOUR, MINUTE, SECOND
 from tapewatch.ports import Measure, Plugin, Proof
 from tapewatch.process import _stage
 from tapewatch.stream.window import Sums
 
-_BUY = Side.BUY
 _WINDOWS = (("1m", MINUTE), ("5m", 5 * MINUTE), ("1h", HOUR), ("24h", DAY))
 _STEPS = 60
 _SLOWEST = MINUTE
@@ -50,11 +48,6 @@ class Span(Struct, array_like=True):
         self.sold.add(ts, sold)
         self.size.add(ts, size)
 
-    def reach(self, ts: Micros) -> None:
-        self.bought.reach(ts)
-        self.sold.reach(ts)
-        self.size.reach(ts)
-
 
 class Day(Struct, array_like=True):
     """Since midnight UTC."""
@@ -70,61 +63,48 @@ class FlowRatioState(Struct):
     inst: InstrumentId
     spans: list[Span]
     day: Day
-    begin: Micros = Micros(0)
-    edge: Micros = Micros(0)
-    bought: float = 0.0
-    sold: float = 0.0
-    size: float = 0.0
+    edge: Micros = Micros(0)  # up to here all is counted
     broken: Micros = Micros(0)
     told: Micros = Micros(0)  # of the day
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
-        if type(event) is not Trade:
-            self.broken = event.ts
-            self.day.is_whole = False
-            return ()
-        if event.ts < self.begin:
-            return ()  # late: candles correct themselves, this goes on
-        said = self._turn(event.ts, event.recv) if event.ts >= self.edge else ()
-        if event.side is _BUY:
-            self.bought += event.price * event.size
-        else:
-            self.sold += event.price * event.size
-        self.size += event.size
-        return said
+        if type(event) is Second:
+            edge = Micros(event.ts + SECOND)
+            return self._turn(edge, event.recv, event.bought, event.sold, event.size)
+        self.broken = event.ts
+        self.day.is_whole = False
+        return ()
 
     def next_timer(self) -> Micros | None:
-        is_alive = self.edge and (self.size or self.spans[0].size.total > 0)
-        return Micros(self.edge + SECOND) if is_alive else None
+        is_alive = self.spans[0].size.total > 0
+        return Micros(self.edge + 2 * SECOND) if is_alive else None
 
     def on_timer(self, at: Micros) -> list[AnyEvent] | tuple[()]:
-        return self._turn(at, at)
+        return self._turn(Micros(self.edge + SECOND), at, 0.0, 0.0, 0.0)
 
-    def _turn(self, ts: Micros, recv: Micros) -> list[AnyEvent] | tuple[()]:
+    def _turn(
+        self, edge: Micros, recv: Micros, bought: float, sold: float, size: float
+    ) -> list[AnyEvent] | tuple[()]:
+        if edge <= self.edge:
+            return ()
+        self.edge = edge
+        last = Micros(edge - 1)
+        self._take_day(last, bought, sold, size)
         said: list[AnyEvent] = []
-        if self.edge:
-            last = Micros(self.edge - 1)
-            self._take_day(last)
-            for span in self.spans:
-                span.take(last, self.bought, self.sold, self.size)
-                said += self._tell(span, last, recv)
-            said += self._tell_day(last, recv)
-        self.begin = Micros(ts - ts % SECOND)
-        self.edge = Micros(self.begin + SECOND)
-        self.bought = self.sold = self.size = 0.0
         for span in self.spans:
-            span.reach(self.begin)
-        return said
+            span.take(last, bought, sold, size)
+            said += self._tell(span, last, recv)
+        return said + self._tell_day(last, recv)
 
-    def _take_day(self, ts: Micros) -> None:
+    def _take_day(self, ts: Micros, bought: float, sold: float, size: float) -> None:
         number = ts // DAY
         if number != self.day.number:
             begins_whole = self.day.number == number - 1
             self.day = Day(number, is_whole=begins_whole)
         day = self.day
-        day.bought += self.bought
-        day.sold += self.sold
-        day.size += self.size
+        day.bought += bought
+        day.sold += sold
+        day.size += size
 
     def _tell(self, span: Span, ts: Micros, recv: Micros) -> list[AnyEvent]:
         if ts < span.told + span.every:
@@ -164,7 +144,7 @@ class FlowRatio:
 
     def __init__(self, name: str, config: FlowRatioConfig) -> None:  # noqa: ARG002 - the plug-in's form
         self.name = name
-        self.wants: frozenset[type[Event]] = frozenset({Trade, Gap})
+        self.wants: frozenset[type[Event]] = frozenset({Second, Gap})
         self.gives: frozenset[type[Event]] = frozenset({Metric})
         self.state = FlowRatioState
         labels = tuple(label for label, _ in _WINDOWS)
@@ -202,4 +182,6 @@ def _quiet() -> list[AnyEvent]:
 
 
 PLUGIN = Plugin(config=FlowRatioConfig, build=FlowRatio)
-PROOF = Proof("buy_ratio", 0.9, _positive, _quiet)
+PROOF = Proof(
+    "buy_ratio", 0.9, lambda: _stage.seconds(_positive()), lambda: _stage.seconds(_quiet())
+)

@@ -18,7 +18,7 @@ from tapewatch.model.events import (
     Metric,
     Micros,
     Quality,
-    Trade,
+    Second,
 )
 from tapewatch.model.times import DAY, HOUR, MINUTE, SECOND
 from tapewatch.ports import Measure, Plugin, Proof
@@ -44,46 +44,33 @@ class Span(Struct, array_like=True):
 class VolatilityState(Struct):
     inst: InstrumentId
     spans: list[Span]
-    begin: Micros = Micros(0)  # of the running second
-    edge: Micros = Micros(0)
-    price: float = 0.0  # the last of the running second
-    closed: float = 0.0  # the last of the second before
+    edge: Micros = Micros(0)  # up to here all is counted
+    closed: float = 0.0  # the price then
     broken: Micros = Micros(0)
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
-        if type(event) is Trade:
-            if self.begin <= event.ts < self.edge:
-                self.price = event.price
-                return ()
-            if event.ts < self.begin:
-                return ()  # late: the second it belongs to is closed
-            said = self._turn(event.ts, event.recv)
-            self.price = event.price
-            return said
+        if type(event) is Second:
+            move = log(event.price / self.closed) if self.closed else 0.0
+            self.closed = event.price
+            return self._turn(Micros(event.ts + SECOND), event.recv, move * move)
         self.broken = event.ts
         return ()
 
     def next_timer(self) -> Micros | None:
-        is_alive = self.edge and any(span.squares.total > 0 for span in self.spans)
-        return Micros(self.edge + SECOND) if is_alive else None
+        is_alive = any(span.squares.total > 0 for span in self.spans)
+        return Micros(self.edge + 2 * SECOND) if is_alive else None
 
     def on_timer(self, at: Micros) -> list[AnyEvent] | tuple[()]:
-        return self._turn(at, at)
+        return self._turn(Micros(self.edge + SECOND), at, 0.0)
 
-    def _turn(self, ts: Micros, recv: Micros) -> list[AnyEvent] | tuple[()]:
-        said: list[AnyEvent] = []
-        if self.price:
-            move = log(self.price / self.closed) if self.closed else 0.0
-            last = Micros(self.edge - 1)
-            for span in self.spans:
-                span.squares.add(last, move * move)
-                said += self._tell(span, last, recv)
-            self.closed = self.price
-        self.begin = Micros(ts - ts % SECOND)
-        self.edge = Micros(self.begin + SECOND)
+    def _turn(self, edge: Micros, recv: Micros, square: float) -> list[AnyEvent] | tuple[()]:
+        if edge <= self.edge:
+            return ()
+        self.edge = edge
+        last = Micros(edge - 1)
         for span in self.spans:
-            span.squares.reach(Micros(self.begin))
-        return said
+            span.squares.add(last, square)
+        return [word for span in self.spans for word in self._tell(span, last, recv)]
 
     def _tell(self, span: Span, ts: Micros, recv: Micros) -> list[AnyEvent]:
         if ts < span.told + max(5 * SECOND, span.length // _STEPS):
@@ -100,7 +87,7 @@ class Volatility:
 
     def __init__(self, name: str, config: VolatilityConfig) -> None:  # noqa: ARG002 - the plug-in's form
         self.name = name
-        self.wants: frozenset[type[Event]] = frozenset({Trade, Gap})
+        self.wants: frozenset[type[Event]] = frozenset({Second, Gap})
         self.gives: frozenset[type[Event]] = frozenset({Metric})
         self.state = VolatilityState
         labels = tuple(label for label, _ in _WINDOWS)
@@ -124,4 +111,6 @@ def _positive() -> list[AnyEvent]:
 
 
 PLUGIN = Plugin(config=VolatilityConfig, build=Volatility)
-PROOF = Proof(NAME, 0.2, _positive, lambda: list(_stage.quiet(5 * 60)))
+PROOF = Proof(
+    NAME, 0.2, lambda: _stage.seconds(_positive()), lambda: _stage.seconds(_stage.quiet(5 * 60))
+)

@@ -19,7 +19,7 @@ from tapewatch.model.events import (
     Metric,
     Micros,
     Quality,
-    Trade,
+    Second,
 )
 from tapewatch.model.times import MINUTE, SECOND
 from tapewatch.ports import Measure, Plugin, Proof
@@ -73,47 +73,33 @@ class VolumeSurgeState(Struct):
     warmup: int
     loud: float
     paces: list[Pace]
-    begin: Micros = Micros(0)  # of the running second
-    edge: Micros = Micros(0)  # and its end
-    amount: float = 0.0
+    edge: Micros = Micros(0)  # up to here all is counted
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
-        if type(event) is Trade:
-            if self.begin <= event.ts < self.edge:
-                self.amount += event.price * event.size
-                return ()
-            said = self._turn(event.ts, event.recv)
-            if event.ts >= self.begin:
-                self.amount += event.price * event.size
-            return said
+        if type(event) is Second:
+            return self._turn(Micros(event.ts + SECOND), event.recv, event.bought + event.sold)
         for pace in self.paces:
             pace.broken = event.ts
         return ()
 
     def next_timer(self) -> Micros | None:
-        is_alive = self.edge and (self.amount or any(p.rolling.total for p in self.paces))
-        return Micros(self.edge + SECOND) if is_alive else None
+        is_alive = any(pace.rolling.total for pace in self.paces)
+        return Micros(self.edge + 2 * SECOND) if is_alive else None
 
     def on_timer(self, at: Micros) -> list[AnyEvent] | tuple[()]:
-        return self._turn(at, at)
+        return self._turn(Micros(self.edge + SECOND), at, 0.0)
 
-    def _turn(self, ts: Micros, recv: Micros) -> list[AnyEvent] | tuple[()]:
-        """The running second is over. A trade from before it is too late to count."""
-        if ts < self.begin:
+    def _turn(self, edge: Micros, recv: Micros, amount: float) -> list[AnyEvent] | tuple[()]:
+        """A second is over. One from before what is counted is too late."""
+        if edge <= self.edge:
             return ()
-        last = Micros(self.edge - 1)
-        if self.edge:
-            for pace in self.paces:
-                pace.take(last, self.amount)
-        self.begin = Micros(ts - ts % SECOND)
-        self.edge = Micros(self.begin + SECOND)
-        self.amount = 0.0
+        self.edge = edge
+        last = Micros(edge - 1)
+        for pace in self.paces:
+            pace.take(last, amount)
         return [word for pace in self.paces for word in self._judge(pace, last, recv)]
 
     def _judge(self, pace: Pace, ts: Micros, recv: Micros) -> list[AnyEvent]:
-        if ts < 0:
-            return []
-        pace.rolling.reach(Micros(self.begin - 1))
         is_warm = len(pace.usual) >= self.warmup
         usual = pace.usual.median
         ratio = pace.rolling.total / usual if is_warm and usual else 0.0
@@ -135,7 +121,7 @@ class VolumeSurge:
 
     def __init__(self, name: str, config: VolumeSurgeConfig) -> None:
         self.name = name
-        self.wants: frozenset[type[Event]] = frozenset({Trade, Gap})
+        self.wants: frozenset[type[Event]] = frozenset({Second, Gap})
         self.gives: frozenset[type[Event]] = frozenset({Metric})
         self.state = VolumeSurgeState
         self.measures = (
@@ -168,4 +154,6 @@ def _positive() -> list[AnyEvent]:
 
 
 PLUGIN = Plugin(config=VolumeSurgeConfig, build=VolumeSurge)
-PROOF = Proof(NAME, 4.0, _positive, lambda: list(_stage.quiet(27 * 60)))
+PROOF = Proof(
+    NAME, 4.0, lambda: _stage.seconds(_positive()), lambda: _stage.seconds(_stage.quiet(27 * 60))
+)

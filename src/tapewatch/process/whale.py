@@ -20,6 +20,7 @@ from tapewatch.model.events import (
     Micros,
     Quality,
     Rate,
+    Second,
     Side,
     Trade,
 )
@@ -45,9 +46,6 @@ class WhaleState(Struct):
     worth: Worth
     config: WhaleConfig
     minute: Sums
-    begin: Micros = _NEVER  # of the running second
-    edge: Micros = _NEVER
-    second: float = 0.0  # traded in it, in quote
     ts: Micros = _NEVER  # of the order whose trades are coming in
     side: Side = Side.BUY
     amount: float = 0.0  # its worth in quote
@@ -66,33 +64,21 @@ class WhaleState(Struct):
                 self.amount += amount
                 self.size += event.size
             else:
-                if not self.begin <= ts < self.edge:
-                    self._turn(ts)
                 self.ts = ts
                 self.side = event.side
                 self.first = event.id
                 self.size = event.size
                 self.amount = amount
                 self.told = 0.0
-            self.second += amount
             return self._judge(event) if self.amount >= self.limit else ()
         if type(event) is Rate:
             self.worth.take(event)
             self.set_limit()
+        elif type(event) is Second:
+            self.minute.add(event.ts, event.bought + event.sold)
         else:
             self.broken = event.ts
         return ()
-
-    def _turn(self, ts: Micros) -> None:
-        """Another second. What comes late counts with the running one: it is a minute's sum."""
-        if ts < self.begin:
-            return
-        if self.edge:
-            self.minute.add(Micros(self.edge - 1), self.second)
-        self.second = 0.0
-        self.begin = Micros(ts - ts % SECOND)
-        self.edge = Micros(self.begin + SECOND)
-        self.minute.reach(self.begin)
 
     def set_limit(self) -> None:
         """The smaller of both floors, so that nearly every trade costs one comparison."""
@@ -115,7 +101,8 @@ class WhaleState(Struct):
         if worth < self.told * _LOUDER:
             return ()
         usd = worth * self.worth.rate
-        total = self.minute.total + self.second
+        self.minute.reach(trade.ts)
+        total = self.minute.total + worth  # the running second is not in it yet
         share = worth / total if total > 0 and self.minute.is_whole else 0.0
         if usd < self.config.usd_min and share < self.config.share_min:
             return ()
@@ -144,7 +131,7 @@ class Whale:
 
     def __init__(self, name: str, config: WhaleConfig) -> None:
         self.name = name
-        self.wants: frozenset[type[Event]] = frozenset({Trade, Rate, Gap})
+        self.wants: frozenset[type[Event]] = frozenset({Trade, Second, Rate, Gap})
         self.gives: frozenset[type[Event]] = frozenset({Metric})
         self.state = WhaleState
         self.measures = (

@@ -4,13 +4,14 @@ from itertools import pairwise
 
 import pytest
 
-from tapewatch.model.events import Candle, Gap, Liquidation, Quality, Rate, Side, Ticker
+from tapewatch.model.events import Candle, Gap, Liquidation, Quality, Rate, Second, Side, Ticker
 from tapewatch.process import (
     big_trade,
     flow_ratio,
     liquidation_spike,
     liquidations,
     rates,
+    seconds,
     volatility,
     volume_surge,
     whale,
@@ -25,7 +26,9 @@ BUY, SELL = Side.BUY, Side.SELL
 def run(module, events, **config):
     name = module.__name__.rpartition(".")[2]
     processor = module.PLUGIN.build(name, module.PLUGIN.config(**config))
-    return Pipeline([processor]).process(list(events))
+    adding = seconds.PLUGIN.build("seconds", seconds.PLUGIN.config())
+    said = Pipeline([adding, processor]).process(list(events))
+    return [event for event in said if type(event) is not Second]
 
 
 def of(events, name, window=None):
