@@ -1,13 +1,19 @@
+from functools import partial
+from types import SimpleNamespace
+
 import pytest
 
-from tapewatch.cli._exchange import SimulatedBinance
+from tapewatch.cli._exchange import SimulatedWorld
 from tests.e2e.product import Product
 
 
 @pytest.fixture
 def exchange():
-    with SimulatedBinance(seed=7, rate=3.0, symbols=6, scenario=None) as simulated:
-        yield simulated
+    """Binance alone."""
+    with SimulatedWorld(("binance",), seed=7, rate=3.0, symbols=6, scenario=None) as world:
+        ws_url, rest_url = world.addresses["binance"]
+        symbols = partial(world.symbols, "binance")
+        yield SimpleNamespace(ws_url=ws_url, rest_url=rest_url, symbols=symbols)
 
 
 @pytest.fixture

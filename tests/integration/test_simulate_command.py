@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from tapewatch.cli.simulate import command
+from tapewatch.sim.world import WORLD
 from tests.integration.sim_bench import DEADLINE
 
 # --- the command --------------------------------------------------------------------------------
@@ -19,6 +20,7 @@ from tests.integration.sim_bench import DEADLINE
     ("options", "nearest"),
     [
         ({"venue": "binanse"}, "'binance'"),
+        ({"venue": "okx,coinbas"}, "'coinbase'"),
         ({"scenario": "flashcrash"}, "'flash-crash'"),
         ({"symbols": 5_000}, "1 to 1000"),
         ({"rate": 0.0}, "above 0"),
@@ -59,4 +61,28 @@ async def test_command_serves_until_interrupted():
         _, said = await process.communicate()
     assert process.returncode == 0
     assert b"scenario gap" in said
+    assert b"Traceback" not in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
+async def test_command_serves_all_venues_of_a_world_on_ports_of_their_own():
+    code = (
+        "import sys; from tapewatch.cli.simulate import command; "
+        "sys.exit(command('all', port=0, symbols=1))"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(DEADLINE):
+        lines = [(await process.stdout.readline()).decode().split() for _ in WORLD]
+        assert [line[0] for line in lines] == list(WORLD)
+        assert all((line[1], line[3]) == ("ws", "rest") for line in lines)
+        async with aiohttp.ClientSession() as session:
+            for line in lines:
+                async with session.get(f"{line[4]}/sim/state") as response:
+                    assert (await response.json())["venue"] == line[0]
+        process.send_signal(signal.SIGINT)
+        _, said = await process.communicate()
+    assert process.returncode == 0
     assert b"Traceback" not in said

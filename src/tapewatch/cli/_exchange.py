@@ -1,29 +1,32 @@
-"""A simulated exchange in a process of its own, so that its work is not on the product's core."""
+"""Simulated exchanges in a process of their own, so that their work is not on the product's core."""
 
-import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from functools import cached_property
 from types import TracebackType
 from typing import Self
-from urllib.request import urlopen
 
 from tapewatch.model.errors import Unavailable
 
 
-class SimulatedBinance:
+class SimulatedWorld:
     """A context: running inside, stopped outside."""
 
-    def __init__(self, seed: int, rate: float, symbols: int, scenario: str | None) -> None:
-        self.ws_url = ""
-        self.rest_url = ""
-        self._arguments = {"port": 0, "seed": seed, "rate": rate, "symbols": symbols}
-        self._scenario = scenario
+    def __init__(
+        self, names: Sequence[str], seed: int, rate: float, symbols: int, scenario: str | None
+    ) -> None:
+        self.names = tuple(names)
+        self._symbols = symbols
+        self._arguments = {
+            "port": 0, "seed": seed, "rate": rate, "symbols": symbols, "scenario": scenario,
+        }  # fmt: skip
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        call = f"command('binance', scenario={self._scenario!r}, **{self._arguments!r})"
+        call = f"command({','.join(self.names)!r}, **{self._arguments!r})"
         program = f"from tapewatch.cli.simulate import command; raise SystemExit({call})"
-        # A group of its own: Ctrl-C goes to the product, which stops the exchange last.
+        # A group of its own: Ctrl-C goes to the product, which stops the exchanges last.
         self._process = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-c", program],
             stdout=subprocess.PIPE,
@@ -31,9 +34,6 @@ class SimulatedBinance:
             text=True,
             start_new_session=True,
         )
-        assert self._process.stdout is not None
-        self.ws_url = self._address("websocket")
-        self.rest_url = self._address("rest")
         return self
 
     def __exit__(
@@ -46,17 +46,25 @@ class SimulatedBinance:
             self._process.terminate()
             self._process.communicate(timeout=10)
 
-    def symbols(self) -> list[str]:
-        """All pairs that it trades, as it writes them."""
-        with urlopen(f"{self.rest_url}/api/v3/exchangeInfo", timeout=10) as answer:  # noqa: S310
-            listing = json.load(answer)
-        return [row["symbol"] for row in listing["symbols"] if row["status"] == "TRADING"]
+    @cached_property
+    def addresses(self) -> dict[str, tuple[str, str]]:
+        """For each venue its address for sockets and that for requests; waits until it listens."""
+        if len(self.names) == 1:
+            return {self.names[0]: (self._words(2)[1], self._words(2)[1])}
+        lines = [self._words(5) for _ in self.names]
+        return {name: (ws_url, rest_url) for name, _, ws_url, _, rest_url in lines}
 
-    def _address(self, word: str) -> str:
+    def symbols(self, name: str) -> list[str]:
+        """All that a venue of it trades, as the simulator names them."""
+        from tapewatch.sim.venues import listings_of
+
+        return [pair.symbol for pair in listings_of(name, self._symbols)]
+
+    def _words(self, count: int) -> list[str]:
         assert self._process is not None
         assert self._process.stdout is not None
         line = self._process.stdout.readline().split()
-        if len(line) != 2 or line[0] != word:  # it said why on stderr
+        if len(line) != count:  # it said why on stderr
             assert self._process.stderr is not None
             raise Unavailable(f"no simulated exchange: {self._process.stderr.read().strip()}")
-        return line[1]
+        return line
