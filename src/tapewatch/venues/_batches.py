@@ -37,8 +37,8 @@ class Batches:
             if count > known:
                 self._known[row] = count
                 found.extend([row] * (count - known))
-        for old in list(self._known)[: max(0, len(self._known) - MAX_KNOWN)]:
-            del self._known[old]
+        while len(self._known) > MAX_KNOWN:
+            del self._known[next(iter(self._known))]
         return found
 
     def left(self, by: object, reason: str, now: Micros, out: Batch) -> None:
