@@ -6,6 +6,7 @@ import random
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from tapewatch.feeds.exchange import fetch_catalogue
 from tapewatch.model.errors import Unavailable
@@ -168,3 +169,19 @@ async def test_the_catalogue_is_fetched_or_the_reason_is_told(http):
         server.answers["all"] = [page(text="")]
         with pytest.raises(Unavailable, match="lists no instruments"):
             await fetch_catalogue(Talk(server.url), http)
+
+
+@pytest.mark.parametrize(
+    ("text", "held"), [("access too frequent", True), ("<html>no</html>", False)]
+)
+async def test_a_403_in_the_venues_own_words_is_a_ban_where_it_bans_so(text, held):
+    http = Http("talk", replace(LIMITS, ban_secs=600), random.Random(1))
+    server = Server()
+    server.answers["x"] = [page(403, text), page(200, "now")]
+    async with serving(server):
+        url = f"{Talk(server.url).rest_url}/x"
+        assert (await http.get(url)).status == 403
+        again = await http.get(url)
+    await http.close()
+    assert (again.status == 0) is held
+    assert (b"wants no requests for" in again.body) is held

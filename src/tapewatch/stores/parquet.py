@@ -147,6 +147,13 @@ class Parquet:
         found = await self._call(partial(received_since, self._dir, kinds, mark))
         return [found[at : at + _BATCH] for at in range(0, len(found), _BATCH)]
 
+    async def convert(self, before: Micros) -> None:
+        """Make Parquet of what was written here into hours that ended by `before`; wait for it."""
+        await self._call(partial(self._seal_until, before))
+        for _ in range(2):  # a child may be at work on what was handed over before
+            self._compact_soon()
+            await self.compacted()
+
     async def compacted(self) -> None:
         """Wait until no hour that is over waits for its Parquet file."""
         if self._compacting is not None:
@@ -262,6 +269,10 @@ class Parquet:
         if self._keep_days and hour > self._swept:
             self._swept = hour
             self._sweep()
+
+    def _seal_until(self, before: Micros) -> None:
+        for key in [key for key in self._open if (key[1] + 1) * HOUR <= before]:
+            self._seal(key)
 
     def _sweep(self) -> None:
         try:

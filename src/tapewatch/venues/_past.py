@@ -141,12 +141,10 @@ class ByHalving(Struct, frozen=True):
             if not rows:
                 return Found()
             newest = rows[-1][0]
-            low, high, older = self._narrowed(1, newest + 1, 1, rows)
+            low, high, older = self._narrowed(1, newest + 1, newest, rows)
         else:
             low, high, newest, older = _numbers(cursor)
-            middle = self._middle(low, high)
-            rows = [row for row in rows if row[0] >= middle]
-            low, high, seen = self._narrowed(low, high, middle, rows)
+            low, high, seen = self._narrowed(low, high, self._middle(low, high), rows)
             older = max(older, seen)
         if low < high:
             return Found(cursor=f"{_BETWEEN} {low} {high} {newest} {older}")
@@ -157,20 +155,18 @@ class ByHalving(Struct, frozen=True):
         return Found(first=high, newest=newest, absent=absent)
 
     def _narrowed(self, low: int, high: int, middle: int, rows: Rows) -> tuple[int, int, int]:
-        """Give LOW, HIGH and OLDER by a page that was asked for from `middle` on."""
-        early = [number for number, trade in rows if trade.ts < self.since]
-        late = [number for number, trade in rows if trade.ts >= self.since]
-        if not rows:  # so old that the venue gives it no more
-            return min(middle + self.history.page, high), high, 0
-        if early:
-            low = max(low, early[-1] + 1)
-        elif late[0] >= high and middle > low:
-            high = middle  # a hole: nothing is between
-        elif late[0] >= high:
-            low = high
-        if late:
-            high = min(high, late[0])
-        return low, high, int(bool(early))
+        """Give LOW, HIGH and OLDER by a page that was asked for from `middle` on.
+
+        It ends below `middle` + page and is filled up with older rows where ids are missing.
+        """
+        older = int(any(trade.ts < self.since for _, trade in rows))
+        late = next((number for number, trade in rows if trade.ts >= self.since), None)
+        if late is None:  # all of it is from before, or so old that the venue gives it no more
+            return min(middle + self.history.page, high), high, older
+        # With an older row beside it, it is the first; likewise if none was given to fill up.
+        is_first = older or late >= high
+        high = min(high, late)
+        return high if is_first else low, high, older
 
     def _middle(self, low: int, high: int) -> int:
         return low if high - low <= self.history.page else (low + high) // 2

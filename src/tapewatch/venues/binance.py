@@ -16,6 +16,7 @@ from msgspec import Meta
 from tapewatch.model.instrument import Instrument
 from tapewatch.ports import FeedConfig, Fetch, Limits, Plugin, Route, Streams, Subscription
 from tapewatch.venues import _binance_handlers as handlers
+from tapewatch.venues._binance_past import BinancePast
 from tapewatch.venues._binance_rest import to_instruments
 from tapewatch.venues._binance_streams import (
     TOPS,
@@ -122,6 +123,7 @@ class Binance:
         self.limits = LIMITS
         self._config = config
         self._api = f"{config.rest_url.rstrip('/')}/api/v3"
+        self.past = BinancePast(self._api, _INTERVALS)
 
     def channel(self, text: str) -> str:
         return NAMES.channel_of_text(text)

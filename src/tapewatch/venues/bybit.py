@@ -74,6 +74,7 @@ LIMITS = Limits(
     weight_secs=5,
     idle_secs=120,
     max_age_secs=24 * 3600,  # no limit is told
+    ban_secs=600,  # "access too frequent"
 )
 STREAMS_PER_LINK = 200
 _ARGS_PER_FRAME = {"spot": 10, "linear": 100}  # spot takes no more

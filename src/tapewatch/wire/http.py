@@ -3,6 +3,7 @@
 take weight ──> GET ──> 2xx, 4xx ............ the answer
   ^              ├───> 5xx, time-out, no network: wait (backoff), again, four times in all
   |              ├───> 429, 418: nobody asks this venue anything until Retry-After has passed
+  |              ├───> 403 in a venue's own words, where that is a ban (`ban_secs`): likewise
   |              └───> 403, 451: the answer, and a sentence that names the setting that helps
   └─ a ban longer than a minute (`patience_secs`) is answered at once with status 0: waiting in
      silence helps nobody, and whoever asked has a backoff of its own
@@ -25,7 +26,7 @@ _TRIES = 4
 _FIRST_DELAY_SECS, _MAX_DELAY_SECS = 0.5, 8.0
 _TIMEOUT = aiohttp.ClientTimeout(total=30.0, connect=10.0)
 _PATIENCE_SECS = 60.0
-_DEFAULT_HOLD_SECS = 30.0  # a 429 without Retry-After
+_DEFAULT_HOLD_SECS = 30.0  # a 429 without Retry-After; less where the venue's window is shorter
 _CONNECTIONS = 8
 _CHUNK_BYTES = 256 * 1024
 
@@ -49,6 +50,8 @@ class Http:
         self.calls = calls or Calls()
         self._venue = venue
         self._weights = Window(limits.weight, limits.weight_secs)
+        self._hold_secs = min(_DEFAULT_HOLD_SECS, limits.weight_secs)
+        self._ban_secs = limits.ban_secs
         self._rng = rng
         self._max_bytes = max_bytes
         self._patience_secs = patience_secs
@@ -93,7 +96,7 @@ class Http:
                 body = await self._read(response)
                 if body is None:
                     return Answer(0, f"answer of more than {self._max_bytes} bytes".encode()), False
-                return Answer(response.status, body), self._hold_off(response)
+                return Answer(response.status, body), self._hold_off(response, body)
         except TimeoutError:
             return Answer(0, f"no answer within {_TIMEOUT.total:g} s".encode()), False
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -107,16 +110,21 @@ class Http:
                 return None
         return bytes(body)
 
-    def _hold_off(self, response: aiohttp.ClientResponse) -> bool:
+    def _hold_off(self, response: aiohttp.ClientResponse, body: bytes) -> bool:
+        if response.status == 403 and self._ban_secs and body.lstrip()[:1] != b"<":
+            self._hold(403, self._ban_secs)
+            return True
         if response.status not in TOO_MANY:
             return False
         headers = response.headers
         asked = retry_after(headers.get("Retry-After", ""), headers.get("Date", ""))
-        secs = _DEFAULT_HOLD_SECS if asked is None else asked
-        self._weights.hold_off(asyncio.get_running_loop().time(), secs)
-        fields = {"venue": self._venue, "status": response.status, "secs": round(secs, 1)}
-        log.warning("requests_held_off", extra={"fields": fields})
+        self._hold(response.status, self._hold_secs if asked is None else asked)
         return True
+
+    def _hold(self, status: int, secs: float) -> None:
+        self._weights.hold_off(asyncio.get_running_loop().time(), secs)
+        fields = {"venue": self._venue, "status": status, "secs": round(secs, 1)}
+        log.warning("requests_held_off", extra={"fields": fields})
 
     def _complain(self, url: str, answer: Answer) -> None:
         """Log a failure; a refusal once, because only a person can end it."""
