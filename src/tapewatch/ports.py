@@ -59,6 +59,7 @@ class Limits(Struct, frozen=True):
     weight_secs: float
     idle_secs: float  # silence that means a dead link; heartbeats do not count as data
     max_age_secs: float  # we renew before the venue cuts
+    ban_secs: float = 0.0  # so long nothing is asked after a 403 that is no web page; 0: it is none
 
 
 class Send(Struct, frozen=True):
@@ -362,6 +363,7 @@ class Measure(Struct, frozen=True):
     windows: tuple[str, ...]  # every `Metric.window` that may come
     unit: str  # "fraction", "usd", "bps", "ratio", "sigma", "count", "quote", "secs" ...
     text: str  # one line for people
+    sparse: bool = False  # told only when there is something to tell: silence means nothing did
 
     def words(self) -> dict[str, str]:
         """What rules may say, and the window it means."""

@@ -17,7 +17,7 @@ from tapewatch.feeds.exchange import fetch_catalogue
 from tapewatch.model.errors import NotFound, TapewatchError
 from tapewatch.model.instrument import Catalogue, Instrument, guess
 from tapewatch.ports import Subscription
-from tapewatch.runtime.plan import Venue
+from tapewatch.runtime.plan import CcxtVenue, Venue
 from tapewatch.wire.http import Http
 
 log = logging.getLogger("tapewatch.runtime.catalogues")
@@ -37,27 +37,28 @@ async def load(
 
 
 async def _listing(venue: Venue, folder: Path, http: Http) -> list[Instrument]:
-    path = folder / f"{venue.dialect.name}.json"
+    path = listing_file(folder, venue.dialect.name)
     try:
         async with asyncio.timeout(PATIENCE_SECS):
             instruments = await fetch_catalogue(venue.dialect, http)
     except (TapewatchError, TimeoutError) as error:
-        kept = _kept(path)
-        log.warning(
-            "catalogue_not_fetched",
-            extra={
-                "fields": {
-                    "venue": venue.name,
-                    "why": str(error) or f"no answer in {PATIENCE_SECS:g} s",
-                    "kept_from_before": len(kept),
-                }
-            },
-        )
-        return kept
+        return fall_back(path, venue.name, str(error) or f"no answer in {PATIENCE_SECS:g} s")
     finally:
         await http.close()
-    _keep(path, instruments)
+    keep(path, instruments)
     return instruments
+
+
+def listing_file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
+
+
+def fall_back(path: Path, venue: str, why: str) -> list[Instrument]:
+    """Say that a venue gave no listing, and give its last one, if there is one."""
+    kept = _kept(path)
+    fields = {"venue": venue, "why": why, "kept_from_before": len(kept)}
+    log.warning("catalogue_not_fetched", extra={"fields": fields})
+    return kept
 
 
 def _kept(path: Path) -> list[Instrument]:
@@ -67,7 +68,7 @@ def _kept(path: Path) -> list[Instrument]:
         return []
 
 
-def _keep(path: Path, instruments: list[Instrument]) -> None:
+def keep(path: Path, instruments: list[Instrument]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.encode(instruments))
@@ -75,7 +76,9 @@ def _keep(path: Path, instruments: list[Instrument]) -> None:
         log.warning("catalogue_not_kept", extra={"fields": {"file": str(path), "why": str(error)}})
 
 
-def wanted(venue: Venue, catalogue: Catalogue, complain: Complain) -> list[Subscription]:
+def wanted(
+    venue: Venue | CcxtVenue, catalogue: Catalogue, complain: Complain
+) -> list[Subscription]:
     """Read the symbols and streams of one section; what cannot be read is complained about."""
     found: list[Subscription] = []
     for number, symbol in enumerate(venue.config.symbols):
@@ -95,7 +98,7 @@ def wanted(venue: Venue, catalogue: Catalogue, complain: Complain) -> list[Subsc
 
 
 def _instrument(
-    venue: Venue, catalogue: Catalogue, symbol: str, number: int, complain: Complain
+    venue: Venue | CcxtVenue, catalogue: Catalogue, symbol: str, number: int, complain: Complain
 ) -> Instrument | None:
     name = venue.dialect.name
     path = f"exchanges.{venue.name}.symbols.{number}"

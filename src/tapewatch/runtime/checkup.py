@@ -22,7 +22,7 @@ from tapewatch.feeds.exchange import ExchangeFeed, fetch_catalogue
 from tapewatch.model.errors import TapewatchError
 from tapewatch.model.events import AnyEvent, Batch, DeadLetter, MarketEvent
 from tapewatch.model.instrument import Catalogue
-from tapewatch.ports import Clock, LinkState, Subscription
+from tapewatch.ports import Clock, Feed, LinkState, Subscription
 from tapewatch.runtime import catalogues
 from tapewatch.runtime.plan import Venue
 from tapewatch.wire.http import Http
@@ -196,27 +196,28 @@ async def _first_data(place: Venue, catalogue: Catalogue, clock: Clock) -> Async
     )
     for complaint in complaints:
         yield Finding(BAD, f"{place.name} settings", complaint, "mend the settings")
-    if not wanted:
-        return
-    first, feed = _First(), _feed(place, catalogue, frozenset(wanted[:4]), clock)
+    if wanted:
+        feed = _feed(place, catalogue, frozenset(wanted[:4]), clock)
+        advice = f"set exchanges.{place.name}.ws_url, or check the network"
+        yield await first_event(feed, f"{place.name} WebSocket", advice, clock)
+
+
+async def first_event(feed: Feed, what: str, advice: str, clock: Clock) -> Finding:
+    """Let a feed run until its first event about the market."""
+    first = _First()
     task = asyncio.create_task(feed.run(first))
     try:
         async with asyncio.timeout(_FIRST_DATA_SECS):
             event = await first.event
-        yield _data(place, event, clock)
     except TimeoutError:
         status = next(iter(feed.status()), None)
         state = status.state.value if status else LinkState.CONNECTING.value
         why = (status.error if status else "") or f"no data in {_FIRST_DATA_SECS:g} s"
-        yield Finding(
-            BAD,
-            f"{place.name} WebSocket",
-            f"{state}: {why}",
-            f"set exchanges.{place.name}.ws_url, or check the network",
-        )
+        return Finding(BAD, what, f"{state}: {why}", advice)
     finally:
         task.cancel()
         await asyncio.wait([task], timeout=5.0)
+    return _data(what, event, clock)
 
 
 def _feed(
@@ -233,12 +234,12 @@ def _feed(
     )
 
 
-def _data(place: Venue, event: AnyEvent, clock: Clock) -> Finding:
+def _data(what: str, event: AnyEvent, clock: Clock) -> Finding:
     kind = event.__struct_config__.tag
     if event.ts == event.recv:
-        return Finding(GOOD, f"{place.name} WebSocket", f"first {kind} arrived")
+        return Finding(GOOD, what, f"first {kind} arrived")
     skew = (clock() - event.ts) / 1e6
     text = f"first {kind} arrived, {skew * 1000:+.0f} ms behind the venue's clock"
     if abs(skew) > _SKEW_TOLERATED_SECS:
-        return Finding(WARNING, f"{place.name} WebSocket", text, "set this machine's clock (NTP)")
-    return Finding(GOOD, f"{place.name} WebSocket", text)
+        return Finding(WARNING, what, text, "set this machine's clock (NTP)")
+    return Finding(GOOD, what, text)

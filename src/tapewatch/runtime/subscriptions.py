@@ -9,14 +9,15 @@ from collections.abc import Iterable, Mapping
 from tapewatch.model.errors import NotFound, Unavailable
 from tapewatch.model.events import InstrumentId
 from tapewatch.model.instrument import Catalogue, split_id
-from tapewatch.ports import Dialect, Feed, Registry, Subscription
+from tapewatch.ports import Feed, Registry, Subscription
+from tapewatch.settings.venue_words import Words
 
 
 class Subscriptions:
     def __init__(
         self,
         feeds: Mapping[str, Feed],
-        dialects: Mapping[str, Dialect],
+        dialects: Mapping[str, Words],
         streams: Mapping[str, tuple[str, ...]],
         catalogue: Catalogue,
         registry: Registry,

@@ -87,7 +87,7 @@ def load(
 def _takes(config_of: ConfigOf) -> environment.Takes:
     def takes(venue: str, name: str) -> bool:
         try:
-            return name in config_of("venues", venue).__struct_fields__
+            return name in getattr(config_of("venues", venue), "__struct_fields__", ())
         except TapewatchError:  # told where the section is read
             return False
 

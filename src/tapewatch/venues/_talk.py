@@ -1,6 +1,7 @@
 """Talk: what all conversations have in common. A venue's file says the rest, in its own words.
 
     open ──say──> the venue ──> accept(subs) | refuse(subs, why) | nothing for 10 s: Refused
+                                   └─ nothing came for a minute: Stalled ──speaks──> Flowing
     frame ──decode (the venue's)──> handlers[key] ──> events
     tick ──> deadlines, repairs, heartbeats, books to subscribe anew, `Tick`
 
@@ -95,7 +96,9 @@ class Talk(ABC):
         self._route = route
         self._sharing: dict[bytes, list[Subscription]] = {}  # all that are found by this key
         self._asked: set[str] = set()  # keys of our Fetches under way
+        self._accepted: set[Subscription] = set()
         self._spoken: set[Subscription] = set()  # something came
+        self._mute: set[Subscription] = set()  # nothing came, and that was said
         self._beat_at = Micros(0)
         self._rhythm: Rhythm[Subscription] = Rhythm()
         self._renewing = False
@@ -152,14 +155,9 @@ class Talk(ABC):
 
     def tick(self, now: Micros, out: Batch) -> Asks:
         asks: list[Ask] = []
-        late = f"no answer to the subscription within {ANSWER_SECS} s"
         for subs in self.acks.overdue(now):
-            if subs:
-                asks.extend(self.refuse(subs, late))
-        silent = self.acks.silent(now)
-        if silent:
-            reason = f"accepted, but nothing came within {SPEAK_SECS} s: does this stream exist?"
-            asks.extend(self.refuse(silent, reason))
+            asks.extend(self._unanswered(subs, now))
+        asks.extend(self._unheard(self.acks.silent(now)))
         if self.beat and not 0 <= now - self._beat_at < self.beat_secs * SECOND:
             self._beat_at = now
             asks.append(Send(self.beat))
@@ -193,12 +191,14 @@ class Talk(ABC):
         accepted = tuple(sub for each in subscriptions for sub in self._all_of(each))
         for sub in accepted:
             self._carry(sub)
+        self._accepted.update(accepted)
         self.acks.expect((sub for sub in accepted if self._will_speak(sub)), now)
         return (Accepted(accepted),) if accepted else ()
 
     def refuse(self, subscriptions: Iterable[Subscription], reason: str) -> Asks:
-        """The venue said no."""
-        refused = tuple(sub for each in subscriptions for sub in self._all_of(each))
+        """The venue said no. Of what is not wanted any more nobody needs to know."""
+        every = tuple(sub for each in subscriptions for sub in self._all_of(each))
+        refused = tuple(sub for sub in every if sub in self.wanted)
         return (Refused(refused, reason),) if refused else ()
 
     def noted(self, asks: Asks) -> Asks:
@@ -290,6 +290,28 @@ class Talk(ABC):
 
     # --- silence ---
 
+    def _unanswered(self, subs: Sequence[Subscription], now: Micros) -> Asks:
+        """Nobody answered a request in time. What is asked anew, or speaks, stays accepted.
+
+        Where nothing was ever answered it is the connection that is sick, and no name is wrong:
+        the link has a deadline for that, and connects anew.
+        """
+        if not (self._accepted or self._spoken):
+            return ()
+        known = [sub for sub in subs if sub in self._accepted or sub in self._spoken]
+        others = [sub for sub in subs if sub not in known]
+        late = f"no answer to the subscription within {ANSWER_SECS} s"
+        return [*self.accept(known, now), *self.refuse(others, late)]
+
+    def _unheard(self, subs: Sequence[Subscription]) -> Asks:
+        """These were accepted and never spoke: a wrong name, a wrong path, or a venue in trouble.
+
+        Nobody can tell which, so they are named and stay subscribed.
+        """
+        self._mute.update(subs)
+        reason = f"accepted, but nothing came within {SPEAK_SECS} s: does this stream exist?"
+        return (Stalled(tuple(subs), reason),) if subs else ()
+
     def _listen_for_silence(self, now: Micros, out: Batch) -> Asks:
         """Subscribe anew to what is silent beyond its rhythm; if all is silent, connect anew."""
         if self.streams.lenient:
@@ -331,6 +353,9 @@ class Talk(ABC):
         answered = tuple(sub for sub in joined if waiting.isdisjoint(self._all_of(sub)))
         asks.extend(map(Send, self.say(named, now, subscribe=True) if named else ()))
         if answered:
+            for sub in answered:
+                self._carry(sub)
+            self._accepted.update(answered)
             asks.append(Accepted(answered))
         return asks
 
@@ -361,6 +386,7 @@ class Talk(ABC):
         sharing = self._sharing.setdefault(key, [])
         sharing.append(sub)
         self.wanted.add(sub)
+        self._accepted.discard(sub)
         self._spoken.discard(sub)
         if len(sharing) == 1:
             self._listen(key, sub, instrument)
@@ -373,11 +399,14 @@ class Talk(ABC):
         def first(data: Data, recv: Micros, out: Batch) -> Asks:
             asks = handle(data, recv, out)
             self.handlers[key] = handle
-            for each in self._all_of(sub):
+            every = self._all_of(sub)
+            for each in every:
                 self.acks.heard(each)
                 self._spoken.add(each)
                 self._carry(each)
-            return asks
+            mute = self._mute.intersection(every)
+            self._mute -= mute
+            return [*asks, Flowing(tuple(sorted(mute)))] if mute else asks
 
         self.handlers[key] = first
 
@@ -386,6 +415,7 @@ class Talk(ABC):
         key = self.key(sub, instrument)
         self.wanted.discard(sub)
         self._rhythm.forget(sub)
+        self._mute.discard(sub)
         self.acks.heard(sub)
         flow = self.flows.pop(sub, None)
         if flow is not None:

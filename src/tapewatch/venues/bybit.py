@@ -378,9 +378,8 @@ class Bybit:
 
     def routes(self, wanted: Sequence[Subscription]) -> list[Route]:
         url = f"{self._config.ws_url.rstrip('/')}/v5/public/{self.category}"
-        return share_out(
-            self.name, url, wanted, per_link=STREAMS_PER_LINK, most=LIMITS.subscriptions
-        )
+        most = LIMITS.subscriptions
+        return share_out(self.name, url, wanted, per_link=STREAMS_PER_LINK, most=most)
 
     def converse(self, route: Route, streams: Streams) -> BybitConversation:
         return BybitConversation(self.name, route, streams, self.category, self._rest_url)

@@ -25,6 +25,7 @@ from tapewatch.ports import (
     Renew,
     Route,
     Send,
+    Stalled,
     Streams,
     Subscription,
 )
@@ -407,8 +408,8 @@ def test_the_list_of_all_that_is_carried_accepts_what_is_on_it():
     )
     accepted = [sub for ask in wire.asked(Accepted) for sub in ask.subscriptions]
     assert sorted(accepted) == sorted(subs("matches", "level2_batch", insts=(BTC, ETH)))
-    assert wire.tick(60).asked(Refused) == [
-        Refused(
+    assert wire.tick(60).asked(Stalled) == [
+        Stalled(
             subs("level2_batch", insts=(BTC, ETH)),
             "accepted, but nothing came within 60 s: does this stream exist?",
         )

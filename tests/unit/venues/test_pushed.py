@@ -129,3 +129,40 @@ def test_a_recording_that_begins_in_the_middle_is_shown_and_said_to_be_unproven(
 
 def test_a_hole_in_a_recording_is_said_and_the_rest_is_shown():
     assert Wire(lenient=True).snapshot(6).take(8, 9).seqs() == [6, "gap", "gap", 8, 9]
+
+
+def test_what_its_own_connection_has_lost_voids_the_book_and_what_another_lost_does_not():
+    wire = Wire().snapshot(6, by="a")
+    wire.book.broken("b", "a frame is missing", wire.now, wire.out)
+    assert wire.take(7).seqs() == [6, 7]
+    wire.book.broken("a", "a frame is missing", wire.now, wire.out)
+    assert wire.take(8).seqs() == [6, 7, "gap"]
+
+
+def test_a_book_that_was_well_for_a_minute_is_asked_for_at_once_again():
+    wire = Wire().snapshot(6).take(8)
+    assert [secs for secs in range(4) if wire.due_after(1 if secs else 0)] == [0, 1, 3]
+    wire.snapshot(9)
+    wire.now += 60 * SECOND
+    wire.take(11)
+    assert [secs for secs in range(4) if wire.due_after(1 if secs else 0)] == [0, 1, 3]
+
+
+def test_a_book_that_broke_again_soon_is_asked_for_more_seldom():
+    wire = Wire().snapshot(6).take(8)
+    assert [secs for secs in range(4) if wire.due_after(1 if secs else 0)] == [0, 1, 3]
+    wire.snapshot(9).take(11)
+    assert [secs for secs in range(9) if wire.due_after(1 if secs else 0)] == [0, 8]
+
+
+def test_the_end_of_a_recording_voids_nothing():
+    wire = Wire(lenient=True).snapshot(6)
+    wire.book.left("a", "the recording ends", wire.now, wire.out)
+    assert wire.seqs() == [6]
+
+
+def test_a_void_book_is_not_void_twice():
+    wire = Wire().snapshot(6).take(8)
+    wire.book.resync("crossed", wire.now, wire.out)
+    wire.book.left("a", "cut", wire.now, wire.out)
+    assert wire.seqs() == [6, "gap"]

@@ -86,3 +86,26 @@ def test_what_is_not_carried_any_more_is_not_watched():
     watch = Watch().run(60, book=0.25)
     watch.rhythm.forget("book")
     assert not watch.run(30, book=0).told
+
+
+def test_all_are_silent_only_when_each_whose_rhythm_is_known_is():
+    watch = Watch().run(60, book=0.25, trades=0.5)
+    watch.run(2, book=0, trades=0.5, new=1)
+    assert not watch.run(4, book=0, trades=0.5, new=0).rhythm.all_stalled()
+    assert watch.run(10, book=0, trades=0, new=0).rhythm.all_stalled()
+    assert set(watch.names()) == {"book", "trades"}
+
+
+def test_nothing_watched_is_not_all_silent():
+    assert not Rhythm().all_stalled()
+    watch = Watch().run(60, book=0.25).run(10, book=0)
+    assert watch.rhythm.all_stalled()
+    watch.rhythm.forget("book")
+    assert not watch.rhythm.all_stalled()
+
+
+def test_what_grows_slower_is_learned_and_not_called_dead():
+    watch = Watch()
+    for secs in (1, 2, 4, 8):
+        watch.run(120, trades=secs)
+    assert not watch.told
