@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tapewatch.model.channel import ChannelStatus
 from tapewatch.model.errors import NotFound
 from tapewatch.model.events import (
+    Alert,
     AnyEvent,
     BookSnapshot,
     Candle,
@@ -25,6 +27,8 @@ from tapewatch.ports import (
     WorkerHealth,
 )
 from tapewatch.process.book_stats import BookStats, BookStatsConfig
+from tapewatch.rules.notices import Notices, Policy, Silence
+from tapewatch.rules.story import Line, Story
 from tapewatch.runtime.books import PipelineBooks
 from tapewatch.serve.context import Context
 from tapewatch.stores.memory import Memory
@@ -161,6 +165,43 @@ class Control:
         return frozenset(self.wanted)
 
 
+class Told:
+    """What an alerting worker is asked, over lists."""
+
+    def __init__(self) -> None:
+        self.notices = Notices(Policy({}, ("mail",)))
+        self.lines: list[Line] = []
+        self.stories: dict[str, Story] = {}
+        self.statuses = [ChannelStatus("mail", "email", sent=3, last_sent=NOW)]
+
+    def firing(self) -> list[Alert]:
+        return [opened.alert for opened in self.notices.state.open.values()]
+
+    def held(self) -> dict[str, dict[str, str]]:
+        return {key: opened.held for key, opened in self.notices.state.open.items()}
+
+    def channels(self) -> list[ChannelStatus]:
+        return self.statuses
+
+    def silences(self) -> list[Silence]:
+        return list(self.notices.state.silences.values())
+
+    async def silence(self, matchers, starts, ends, comment) -> Silence:
+        return self.notices.silence(matchers, starts, ends, comment)
+
+    async def unsilence(self, silence_id: str) -> bool:
+        return self.notices.unsilence(silence_id)
+
+    async def history(self, since, until, limit, channel="") -> list[Line]:
+        return [line for line in self.lines if since <= line.at < until][:limit]
+
+    async def story(self, alert_id: str) -> Story:
+        return self.stories.get(alert_id, Story(alert_id, ()))
+
+    async def newest_ids(self, limit: int) -> list[str]:
+        return list(self.stories)[:limit]
+
+
 class Shown(Memory):
     """The hot window and the books, fed by one call."""
 
@@ -183,6 +224,7 @@ class World:
         self.query = Candles()
         self.ledger = Entries()
         self.control = Control(known)
+        self.told = Told()
         self.links = [link()]
         self.news: list[LinkStatus] = []
         self.workers = [
@@ -206,6 +248,7 @@ class World:
             ledger=self.ledger,
             catalogue=known,
             control=self.control,
+            alerting=self.told,
             links=lambda: self.links,
             news=lambda: self.news,
             workers=lambda: self.workers,

@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from msgspec import Struct, field
 
+from tapewatch.model.channel import Notice
 from tapewatch.model.events import (
     AnyEvent,
     Batch,
@@ -401,7 +402,7 @@ class Processor(Protocol[S]):
         ...
 
 
-# --- stores --------------------------------------------------------------------------------------
+# --- stores and channels -------------------------------------------------------------------------
 
 
 class Sink(Protocol):
@@ -415,6 +416,17 @@ class Sink(Protocol):
     async def write(self, batch: Batch) -> None:
         """Raise Unavailable to get the batch again, Rejected for rows that can never be stored."""
         ...
+
+    async def close(self) -> None: ...
+
+
+class Notifier(Protocol):
+    """Sends one notice once. Queue, retry and log are the courier's."""
+
+    name: str
+
+    async def send(self, notice: Notice) -> str:
+        """Give the channel's word. Raise Unavailable or Rejected, with no secret in the text."""
 
     async def close(self) -> None: ...
 

@@ -80,3 +80,14 @@ async def test_a_limit_crosses_the_border_as_what_it_is(stored):
     with pytest.raises(Unavailable):
         await aside.sql("SELECT count(*) FROM range(100000000000) a, range(1000) b")
     aside.close()
+
+
+async def count_twice(query, kind) -> int:
+    _, ((count,),) = await query.sql(f"SELECT count(*) FROM {kind}")
+    _, ((again,),) = await query.sql(f"SELECT count(*) FROM {kind}")
+    return count + again
+
+
+async def test_work_of_several_questions_is_done_there_at_once(stored, aside):
+    assert await aside.run(count_twice, "trades") == 10
+    assert aside.pid != os.getpid()

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from tapewatch.model.channel import ChannelConfig, Notice
 from tapewatch.model.errors import NotFound, Unavailable
 from tapewatch.model.events import (
     AnyEvent,
@@ -30,6 +31,7 @@ from tapewatch.ports import (
     Latest,
     Limits,
     Measure,
+    Notifier,
     Plugin,
     Processor,
     Route,
@@ -51,6 +53,24 @@ class Store:
     async def write(self, batch: Batch) -> None:
         if not batch:
             raise Unavailable("nothing to write", retry_after=1.0)
+
+    async def close(self) -> None:
+        pass
+
+
+class PagerConfig(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    number: str
+
+
+class Pager:
+    def __init__(self, name: str, config: PagerConfig) -> None:
+        self.name = name
+        self._number = config.number
+
+    async def send(self, notice: Notice) -> str:
+        if len(notice.alerts) > 100:
+            raise Unavailable("too much at once", retry_after=60.0)
+        return f"{self._number} rang"
 
     async def close(self) -> None:
         pass
@@ -157,6 +177,7 @@ def build(name: str, config: Config) -> Venue:
 
 PLUGIN = Plugin(config=Config, build=build)
 sink: Sink = Store()
+notifier: Notifier = Pager("desk", PagerConfig(number="110"))
 state: State = Counting("v:A/B")
 processor: Processor[Counting] = Detector()
 dialect: Dialect = Venue()

@@ -15,7 +15,7 @@ class OnlyMsgspec:
 sys.meta_path.insert(0, OnlyMsgspec())
 import tapewatch
 count = 0
-for package in ("model", "stream", "venues", "process", "news"):
+for package in ("model", "stream", "venues", "process", "news", "analysis", "rules"):
     folder = importlib.import_module(f"tapewatch.{package}")
     for module in pkgutil.iter_modules(folder.__path__):
         importlib.import_module(f"tapewatch.{package}.{module.name}")

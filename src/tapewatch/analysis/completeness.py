@@ -6,7 +6,9 @@ then files are damaged or gone.
 
 A stream is numbered if the ledger knows it. Of others (Bybit's ids have holes by nature) nothing
 can be proven, and only the gaps that were told are counted. Ids may count single fills while a
-row is many of them (OKX): the rows themselves show which it is.
+row is many of them (OKX): the rows themselves show which it is. Some venues number what is no trade
+(`trade` of Binance USD-M): the ledger then says so beside what it holds, and ids without a row
+are not absent; but then the disk alone cannot show that files are damaged.
 """
 
 from collections import defaultdict
@@ -176,7 +178,8 @@ def explain(
         end = min(last, span.last)
         claimed = span.holding in _HELD
         words = span.reason or f"the ledger says: {span.holding.value}"
-        found.append(Absent(max(at, span.first), end, after, before, words, claimed))
+        if not (claimed and span.reason):  # a reason beside what is held: ids without a trade
+            found.append(Absent(max(at, span.first), end, after, before, words, claimed))
         at = end + 1
     if at <= last:
         found.append(Absent(at, last, after, before, "the ledger knows nothing"))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
+    from tapewatch.rules.defaults import RuleSet
+    from tapewatch.rules.rule import Rule
     from tapewatch.settings.loader import Loaded
 
 _STRICT = 1  # it ran and found something
@@ -42,7 +44,7 @@ def command(
     if schema:
         return _print_schema()
     try:
-        loaded = _load(config, set_)
+        loaded, rules = _load(config, set_)
     except InvalidSettings as error:
         if form == "text":
             raise
@@ -53,20 +55,20 @@ def command(
     if form != "text":
         _report(form, loaded.notices)
     else:
-        _talk(loaded)
+        _talk(loaded, rules)
     return _STRICT if strict and loaded.notices else 0
 
 
-def _load(config: Path | None, options: tuple[str, ...]) -> "Loaded":
+def _load(config: Path | None, options: tuple[str, ...]) -> "tuple[Loaded, RuleSet]":
     from tapewatch.runtime import launch
 
     loaded = launch.load(config, options)
-    launch.plan_of(loaded)  # builds every plug-in, so that they may object
+    plan = launch.plan_of(loaded)  # builds every plug-in, so that they may object
     loaded.refuse()
-    return loaded
+    return loaded, plan.rules
 
 
-def _talk(loaded: "Loaded") -> None:
+def _talk(loaded: "Loaded", rules: "RuleSet") -> None:
     from tapewatch.cli._complain import tell
 
     for notice in loaded.notices:
@@ -81,6 +83,23 @@ def _talk(loaded: "Loaded") -> None:
     count = len(loaded.notices)
     notices = f", {count} notice{'s' if count != 1 else ''}" if count else ""
     tell(f"The settings are valid{notices}: {', '.join(collected)}.")
+    tell("\n".join(_rules(rules)))
+
+
+def _rules(rules: "RuleSet") -> list[str]:
+    width = max((len(rule.name) for rule in rules.rules), default=0)
+    lines = [f"  {rule.name:<{width}}  {_words(rule)}" for rule in rules.rules]
+    left = [f"  {name} is left out: {reason}" for name, reason in rules.left_out]
+    return [f"Rules: {len(rules.rules)}.", *lines, *left]
+
+
+def _words(rule: "Rule") -> str:
+    parts = [rule.when]
+    parts += [f"for {rule.hold_secs:g} s"] if rule.hold_secs else []
+    parts += [f"until {rule.resolve_when}"] if rule.resolve_when else []
+    parts += [f"on {', '.join(rule.instruments)}"] if rule.instruments != ("*",) else []
+    parts += [f"tells {', '.join(rule.notify)}"] if rule.notify else []
+    return ", ".join(parts) if rule.enabled else "off"
 
 
 def _print_values(loaded: "Loaded") -> None:
@@ -99,7 +118,7 @@ def _print_schema() -> int:
 
     types: dict[str, dict[str, Any]] = {
         kind: {name: plugin.config for name, plugin in plugins.loadable(kind).items()}
-        for kind in ("venues", "process", "stores")
+        for kind in ("venues", "process", "stores", "notify")
     }
     ccxt = {name: CcxtConfig for id_ in exchange_ids() for name in (id_, f"{PREFIX}{id_}")}
     types["venues"] = ccxt | types["venues"]

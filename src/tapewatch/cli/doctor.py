@@ -1,10 +1,13 @@
-"""Look at this machine, the data folder, every venue and source of news, and say what does not work and why."""
+"""Look at this machine, the data folder, every venue, source of news and channel, and say what does not work and why."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from tapewatch.runtime.plan import Plan
 
 
 def command(
@@ -13,21 +16,21 @@ def command(
     only: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Say what works and what does not: this machine, the stores, every venue, the news.
+    """Say what works and what does not: this machine, the stores, every venue, the news, the channels.
 
     Parameters
     ----------
     config
         The settings file; without it `tapewatch.yaml` here, or the defaults.
     only
-        machine, stores, venues or news.
+        machine, stores, venues, news or channels.
     json
         One JSON object a line, for programs.
     """
     from tapewatch.model.errors import NotFound
     from tapewatch.runtime import launch, logs
 
-    parts = ("machine", "stores", "venues", "news")
+    parts = ("machine", "stores", "venues", "news", "channels")
     if only is not None and only not in parts:
         raise NotFound("part", only, parts)
     logs.set_up("ERROR", "console")
@@ -42,7 +45,7 @@ def command(
 async def _examine(
     plan: object, only: str | None, address: tuple[str, int], report: "_Report"
 ) -> int:
-    from tapewatch.runtime import ccxt_checkup, checkup, news_checkup
+    from tapewatch.runtime import ccxt_checkup, checkup
     from tapewatch.runtime.clock import wall_clock
     from tapewatch.runtime.plan import Plan
 
@@ -60,10 +63,20 @@ async def _examine(
         for other in plan.ccxt:
             async for finding in ccxt_checkup.venue(other, wall_clock):
                 report.tell(finding)
+    await _examine_others(plan, only, report)
+    return 0
+
+
+async def _examine_others(plan: "Plan", only: str | None, report: "_Report") -> None:
+    """What is no exchange: the news that come in, the channels that go out."""
+    from tapewatch.runtime import news_checkup, notify_checkup
+
     if only in (None, "news") and plan.news is not None:
         for finding in await news_checkup.sources(plan.news):
             report.tell(finding)
-    return 0
+    if only in (None, "channels"):
+        for finding in await notify_checkup.channels(plan.telling.channels):
+            report.tell(finding)
 
 
 class _Report:

@@ -46,7 +46,7 @@ def command(
     seal
         Write the hashes beside the tape, for a later `--verify`.
     derive
-        Let the processors work: candles and metrics come between the events.
+        Let the processors work: candles, metrics and alerts come between the events.
     """
     from tapewatch.cli.record import hash_file, write_hashes
     from tapewatch.wire.tape import TapeReader
@@ -127,9 +127,10 @@ def _deriving() -> Derive:
     """Work as the running product does, event by event, so that batches make no difference."""
     from tapewatch.process.validate import validate
     from tapewatch.runtime import launch
+    from tapewatch.runtime.rules_settings import with_usual_rules
     from tapewatch.stream.pipeline import Pipeline
 
-    pipeline = Pipeline(launch.processors_of({}))
+    pipeline = Pipeline(with_usual_rules(launch.processors_of({})))
 
     def derive(event: AnyEvent) -> Batch:
         sane, letters = validate([event])

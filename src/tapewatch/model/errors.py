@@ -4,14 +4,15 @@ TapewatchError
 ├── ConfigError     print file, line, column; start nothing; exit 2
 ├── BadFrame        one dead letter; go on
 ├── Disconnected    back off, then a new conversation
-├── Unavailable     retry the batch, then spill it
+├── Unavailable     retry the batch, then spill it; try the channel again later
 ├── Rejected        dead-letter these rows, keep the rest
 └── NotFound        tell the asker, with the nearest valid choices
 
 Anything else is a bug: it is logged with its traceback and the worker is restarted.
 `except Exception` stands only where a bug must cost one thing and no more: around a decoder that
 reads a venue's bytes (one dead letter), around `on_event` (one key), around an HTTP handler (one
-request), in the supervisor (one worker), and at the command line's last door (a crash report).
+request), around a channel's `send` (one attempt), in the supervisor (one worker), and at the
+command line's last door (a crash report).
 """
 
 

@@ -15,6 +15,7 @@ false` is false, `unknown or true` is true, all else is unknown. A rule never fi
 """
 
 import difflib
+import operator
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeAlias
@@ -29,7 +30,8 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?[%kM]?)|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<sign><=|>=|==|!=|[-+*/()<>])|(?P<wrong>\S))"
 )
-_FACTORS = {"%": 0.01, "k": 1e3, "M": 1e6}
+_FACTORS = {"k": 1e3, "M": 1e6}
+_PERCENT = 100.0  # divided by: 57 * 0.01 is not 0.57
 _WORDS = ("and", "or", "not", "abs")
 _MOST = 2_000  # characters; nobody reads more
 _DEEPEST = 50
@@ -44,7 +46,10 @@ class Unreadable(ValueError):
 
 
 class Compared(Struct, frozen=True):
-    """One comparison, by which an alert explains itself."""
+    """One comparison, by which an alert explains itself.
+
+    `left` and `right` are as they are told: of `abs(change_24h)` the change with its sign.
+    """
 
     text: str
     left: Number
@@ -52,6 +57,7 @@ class Compared(Struct, frozen=True):
     truth: Truth
     metric: str  # the first one named in it; empty if there is none
     is_left: bool  # the metric stands on the left
+    column: int  # where its text begins
 
 
 class Told(Struct, frozen=True):
@@ -89,11 +95,33 @@ class _Part(Struct, frozen=True):
     column: int
     number: Number | None = None
     truth: Truth | None = None
+    signed: Number | None = None  # of abs(...): what stands in it
 
 
 def parse(text: str, known: Collection[str]) -> Expression:
     """Read a condition. Raises Unreadable; `known` are the metrics there are."""
     return _Reader(text, known).read()
+
+
+def number_of(text: str) -> float:
+    """Read `2%`, `250k`. The text is a number of this language."""
+    value = float(text.rstrip("%kM"))
+    return value / _PERCENT if text.endswith("%") else value * _FACTORS.get(text[-1], 1.0)
+
+
+def numbers_in(text: str) -> list[tuple[int, str]]:
+    """Give the numbers that are written in a text, each with its column."""
+    return [
+        (match.start("number"), match["number"])
+        for match in _TOKEN.finditer(text)
+        if match["number"]
+    ]
+
+
+def named(text: str) -> list[str]:
+    """Give the metrics that a text names, each once, whether there are any of that name or not."""
+    found = (match["name"] for match in _TOKEN.finditer(text) if match["name"])
+    return [name for name in dict.fromkeys(found) if name not in _WORDS]
 
 
 class _Reader:
@@ -158,7 +186,9 @@ class _Reader:
             truth = _comparing(a, b, compare)
             text = self._text[begins : self._column()].strip()
             named = self._metrics_since(begins)
-            self._compared.append(Compared(text, a, b, truth, named[0] if named else "", is_left))
+            metric = named[0] if named else ""
+            told = (left.signed or a, right.signed or b)
+            self._compared.append(Compared(text, *told, truth, metric, is_left, begins))
             return _Part(begins, truth=truth)
         return left
 
@@ -183,8 +213,7 @@ class _Reader:
         kind, text, column = self._peek()
         if kind == "number":
             self._at += 1
-            factor = _FACTORS.get(text[-1], 1.0)
-            value = float(text.rstrip("%kM")) * factor
+            value = number_of(text)
             return _Part(column, number=lambda _values: value)
         if kind == "sign" and text in {"-", "("}:
             return self._inside(text, column)
@@ -215,7 +244,7 @@ class _Reader:
         if not self._take("sign", ")"):
             raise self._expected(")")
         self._depth -= 1
-        return _Part(column, number=_magnitude(number))
+        return _Part(column, number=_magnitude(number), signed=number)
 
     def _metric(self, name: str, column: int) -> _Part:
         if name not in self._known:
@@ -295,8 +324,8 @@ def _over(a: float, b: float) -> float | None:
 
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
-    "<=": float.__le__, ">=": float.__ge__, "==": float.__eq__, "!=": float.__ne__,
-    "<": float.__lt__, ">": float.__gt__,
+    "<=": operator.le, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
+    "<": operator.lt, ">": operator.gt,
 }  # fmt: skip
 
 
@@ -313,7 +342,7 @@ def _calculating(
 def _comparing(left: Number, right: Number, compare: Callable[[float, float], bool]) -> Truth:
     def truth(values: Values) -> bool | None:
         a, b = left(values), right(values)
-        return None if a is None or b is None else compare(float(a), float(b))
+        return None if a is None or b is None else compare(a, b)
 
     return truth
 

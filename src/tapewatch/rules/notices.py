@@ -10,18 +10,22 @@
 
 Every firing alert ends in a notice or in a `Suppressed` that says why not, for each channel. An
 alert that was told is told again when it resolves, and each `repeat_secs` of its rule while it
-fires. A state restored after a restart goes on where it was: notices that were not taken away by
-`delivered` are given again with the same id.
+fires. Silences and inhibitions are looked at again when a group is told, so that it does not matter
+whether a feed's own alert came before or after those it explains.
+
+A state restored after a restart goes on where it was. Whoever runs this keeps state and words in
+one step, and the notices until their channel has them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from tapewatch.model.channel import Notice
 from tapewatch.model.events import Alert, AlertState, Micros
-from tapewatch.model.times import SECOND
+from tapewatch.model.times import SECOND, iso
 from tapewatch.rules.matchers import Matcher, fields_of, fits_all
 from tapewatch.rules.rule import Rule
 
@@ -52,17 +56,6 @@ class Policy(Struct, frozen=True):
     inhibitions: tuple[Inhibition, ...] = ()
     group_wait_secs: float = 2.0
     group_interval_secs: float = 30.0
-
-
-class Notice(Struct, frozen=True):
-    """What one channel is to be told, all at once."""
-
-    id: str
-    channel: str
-    at: Micros
-    rule: str
-    alerts: tuple[Alert, ...]  # firing first
-    repeated: bool = False
 
 
 class Suppressed(Struct, frozen=True):
@@ -98,15 +91,19 @@ class State(Struct):
     open: dict[str, _Open] = field(default_factory=dict)
     groups: dict[str, _Group] = field(default_factory=dict)
     cooling: dict[str, Micros] = field(default_factory=dict)  # until, by rule, instrument, channel
-    outbox: dict[str, Notice] = field(default_factory=dict)  # not delivered yet
     silences: dict[str, Silence] = field(default_factory=dict)
-    serial: int = 0
+    serial: int = 0  # of notices
+    silenced: int = 0  # how many silences there were
 
 
 class Notices:
     def __init__(self, policy: Policy, state: State | None = None) -> None:
         self.state = state or State()
         self._policy = policy
+        # By inhibition: which of the open alerts are its sources, and their fields.
+        self._sources: tuple[dict[str, dict[str, str]], ...] = tuple({} for _ in policy.inhibitions)
+        for opened in self.state.open.values():
+            self._note_source(opened.alert)
 
     def hear(self, alert: Alert, now: Micros) -> list[Word]:
         """Take one alert as it is told on the bus. Hearing it twice changes nothing."""
@@ -125,19 +122,50 @@ class Notices:
         for opened in state.open.values():
             said += self._ask_again(opened, now)
             self._repeat(opened, now)
-        for key, group in list(state.groups.items()):
-            if group.waiting and group.due <= now:
-                said.append(self._notice(group, now))
+        return said + self.give(now)
+
+    def give(self, now: Micros) -> list[Word]:
+        """Tell the groups that are due. A part of `pass_time` that costs little."""
+        said: list[Word] = []
+        for key, group in list(self.state.groups.items()):
+            if group.waiting and (group.due <= now or self._is_far(group, now)):
+                said += self._tell(group, now)
             elif not group.waiting and now - group.told > self._interval():
-                del state.groups[key]
+                del self.state.groups[key]
         return said
 
-    def delivered(self, notice_id: str) -> None:
-        """The channel has it, or it was given up."""
-        self.state.outbox.pop(notice_id, None)
+    def next_group(self) -> Micros | None:
+        """When the first of the waiting groups is due."""
+        return min((g.due for g in self.state.groups.values() if g.waiting), default=None)
 
-    def silence(self, silence: Silence) -> None:
-        self.state.silences[silence.id] = silence
+    def missed(
+        self, firing: Iterable[Alert], restored: Collection[str], now: Micros
+    ) -> list[Alert]:
+        """After a restart: what was not heard, to be heard now.
+
+        `firing` is what fires by the rules' own memory. What is open in our `restored` state and
+        does not fire there has ended.
+        """
+        theirs = {alert.id: alert for alert in firing}
+        unheard = [alert for alert in theirs.values() if alert.id not in self.state.open]
+        for alert_id in restored:
+            opened = self.state.open.get(alert_id)
+            if opened is None or alert_id in theirs:
+                continue
+            alert = opened.alert
+            text = f"{alert.text}: it ended while nobody watched, or its rule is gone"
+            over = AlertState.RESOLVED
+            unheard.append(replace(alert, state=over, text=text, ts=now, recv=now))
+        return unheard
+
+    def silence(
+        self, matchers: tuple[Matcher, ...], starts: Micros, ends: Micros, comment: str
+    ) -> Silence:
+        state = self.state
+        state.silenced += 1
+        silence = Silence(f"s{state.silenced}", matchers, starts, ends, comment)
+        state.silences[silence.id] = silence
+        return silence
 
     def unsilence(self, silence_id: str) -> bool:
         return self.state.silences.pop(silence_id, None) is not None
@@ -148,39 +176,54 @@ class Notices:
         state = self.state
         if alert.id in state.open:
             return []
-        channels = alert.notify or self._policy.channels
-        if not channels:
-            return [Suppressed(alert.id, "", now, NO_CHANNEL)]
+        channels = self._channels(alert)
         if len(state.open) >= MAX_FIRING:
             reason = f"more than {MAX_FIRING} alerts fire at once"
-            return [Suppressed(alert.id, channel, now, reason) for channel in channels]
+            return [Suppressed(alert.id, channel, now, reason) for channel in channels or ("",)]
         opened = state.open[alert.id] = _Open(alert)
+        self._note_source(alert)
+        if not channels:
+            return [Suppressed(alert.id, "", now, NO_CHANNEL)]
         return [word for channel in channels for word in self._route(opened, channel, now)]
 
     def _route(self, opened: _Open, channel: str, now: Micros) -> list[Word]:
-        reason = self._hindrance(opened.alert, channel, now)
+        reason = self._muted(opened.alert, now) or self._cooling(opened.alert, channel, now)
         if reason:
-            known = opened.held.get(channel)
-            opened.held[channel] = reason
-            return [] if reason == known else [Suppressed(opened.alert.id, channel, now, reason)]
+            return self._hold(opened, channel, reason, now)
         opened.held.pop(channel, None)
         self._enqueue(opened.alert, channel, now, repeated=False)
         return []
 
+    def _hold(self, opened: _Open, channel: str, reason: str, now: Micros) -> list[Word]:
+        """Say why, once for each reason: the same one is not said again each second."""
+        known, opened.held[channel] = opened.held.get(channel), reason
+        return [] if reason == known else [Suppressed(opened.alert.id, channel, now, reason)]
+
     def _ask_again(self, opened: _Open, now: Micros) -> list[Word]:
-        return [
-            word for channel in tuple(opened.held) for word in self._route(opened, channel, now)
-        ]
+        """For channels where it was held, or that were not there when it fired."""
+        alert, said = opened.alert, []
+        for channel in self._channels(alert):
+            if channel not in opened.told and not self._waits(alert, channel):
+                said += self._route(opened, channel, now)
+        return said
+
+    def _channels(self, alert: Alert) -> tuple[str, ...]:
+        return alert.notify or self._policy.channels
+
+    def _waits(self, alert: Alert, channel: str) -> bool:
+        group = self.state.groups.get(_group_key(alert.rule, channel))
+        return group is not None and alert.id in group.waiting
 
     def _resolve(self, alert: Alert, now: Micros) -> list[Word]:
         """Tell those who were told; who is about to be told hears both at once."""
         opened = self.state.open.pop(alert.id, None)
         if opened is None:
             return []
+        for sources in self._sources:
+            sources.pop(alert.id, None)
         said: list[Word] = []
-        for channel in opened.alert.notify or self._policy.channels:
-            waits = alert.id in self._group(alert.rule, channel).waiting
-            if channel in opened.told or waits:
+        for channel in self._channels(opened.alert):
+            if channel in opened.told or self._waits(alert, channel):
                 self._enqueue(alert, channel, now, repeated=False)
             else:
                 reason = f"it resolved while it was held: {opened.held.get(channel, '')}"
@@ -192,48 +235,42 @@ class Notices:
         if rule is None or not rule.repeat_secs:
             return
         for channel, told in opened.told.items():
-            waits = opened.alert.id in self._group(rule.name, channel).waiting
-            is_due = now - told >= rule.repeat_secs * SECOND
-            if is_due and not waits and not self._silenced(opened.alert, now):
+            if now - told < rule.repeat_secs * SECOND or self._muted(opened.alert, now):
+                continue
+            if not self._waits(opened.alert, channel):
                 self._enqueue(opened.alert, channel, now, repeated=True)
 
     # --- why not ---
 
-    def _hindrance(self, alert: Alert, channel: str, now: Micros) -> str:
-        silence = self._silenced(alert, now)
-        if silence is not None:
-            return f"silenced by {silence.id}: {silence.comment}"
-        inhibitor = self._inhibited(alert)
-        if inhibitor is not None:
-            return f"inhibited by {inhibitor.id}"
-        until = self.state.cooling.get(_cooling_key(alert, channel), _NEVER)
-        if until > now:
-            return f"cooling down for {(until - now) / SECOND:.0f} s after the last notice"
-        return ""
-
-    def _silenced(self, alert: Alert, now: Micros) -> Silence | None:
+    def _muted(self, alert: Alert, now: Micros) -> str:
+        """Why it is not to be told to anybody now; empty: it is."""
         fields = fields_of(alert)
         for silence in self.state.silences.values():
             if silence.starts <= now < silence.ends and fits_all(silence.matchers, fields):
-                return silence
-        return None
-
-    def _inhibited(self, alert: Alert) -> Alert | None:
-        fields = fields_of(alert)
-        for inhibition in self._policy.inhibitions:
-            if not fits_all(inhibition.target, fields):
+                return f"silenced by {silence.id}: {silence.comment}"
+        for inhibition, sources in zip(self._policy.inhibitions, self._sources, strict=True):
+            if not sources or not fits_all(inhibition.target, fields):
                 continue
-            for other in self.state.open.values():
-                theirs = fields_of(other.alert)
-                is_same = all(fields.get(n) == theirs.get(n) for n in inhibition.equal)
-                if other.alert.id != alert.id and is_same and fits_all(inhibition.source, theirs):
-                    return other.alert
-        return None
+            for source, theirs in sources.items():
+                is_same = all(fields.get(name) == theirs.get(name) for name in inhibition.equal)
+                if is_same and source != alert.id:
+                    return f"inhibited by {source}"
+        return ""
+
+    def _cooling(self, alert: Alert, channel: str, now: Micros) -> str:
+        until = self.state.cooling.get(_cooling_key(alert, channel), _NEVER)
+        return f"cooling down until {iso(until)} after the last notice" if until > now else ""
+
+    def _note_source(self, alert: Alert) -> None:
+        fields = fields_of(alert)
+        for inhibition, sources in zip(self._policy.inhibitions, self._sources, strict=True):
+            if fits_all(inhibition.source, fields):
+                sources[alert.id] = fields
 
     # --- groups ---
 
     def _group(self, rule: str, channel: str) -> _Group:
-        return self.state.groups.setdefault(f"{channel}\n{rule}", _Group(rule, channel))
+        return self.state.groups.setdefault(_group_key(rule, channel), _Group(rule, channel))
 
     def _enqueue(self, alert: Alert, channel: str, now: Micros, *, repeated: bool) -> None:
         group = self._group(alert.rule, channel)
@@ -244,30 +281,48 @@ class Notices:
         group.waiting[alert.id] = alert
         group.repeated = group.repeated and repeated
 
+    def _is_far(self, group: _Group, now: Micros) -> bool:
+        """Somebody set the clock back: nobody is to wait for that."""
+        return group.due - now > self._interval() + int(self._policy.group_wait_secs * SECOND)
+
     def _interval(self) -> int:
         return int(self._policy.group_interval_secs * SECOND)
 
-    def _notice(self, group: _Group, now: Micros) -> Notice:
-        state = self.state
-        state.serial += 1
-        alerts = sorted(group.waiting.values(), key=lambda alert: alert.state.value)
-        notice = Notice(
-            f"{group.channel}-{state.serial}", group.channel, now, group.rule, tuple(alerts),
-            group.repeated,
-        )  # fmt: skip
-        rule = self._policy.rules.get(group.rule)
+    def _tell(self, group: _Group, now: Micros) -> list[Word]:
+        said = self._hold_back(group, now)
+        if not group.waiting:
+            return said
+        self.state.serial += 1
+        alerts = tuple(sorted(group.waiting.values(), key=lambda alert: alert.state.value))
+        notice_id = f"{group.channel}-{self.state.serial}"
+        notice = Notice(notice_id, group.channel, now, group.rule, alerts, group.repeated)
         for alert in alerts:
-            opened = state.open.get(alert.id)
-            if opened is not None:
-                opened.told[group.channel] = now
-            if rule is not None and rule.cooldown_secs:
-                key = _cooling_key(alert, group.channel)
-                if state.cooling.get(key, _NEVER) <= now:
-                    state.cooling[key] = Micros(now + int(rule.cooldown_secs * SECOND))
-        state.outbox[notice.id] = notice
+            self._note_told(alert, group.channel, now)
         group.waiting = {}
         group.told = now
-        return notice
+        return [*said, notice]
+
+    def _hold_back(self, group: _Group, now: Micros) -> list[Word]:
+        """Take out what was silenced or inhibited while it waited."""
+        said: list[Word] = []
+        for alert in tuple(group.waiting.values()):
+            opened = self.state.open.get(alert.id)
+            reason = self._muted(alert, now) if opened is not None else ""
+            if opened is None or not reason:
+                continue
+            del group.waiting[alert.id]
+            if group.channel not in opened.told:
+                said += self._hold(opened, group.channel, reason, now)
+        return said
+
+    def _note_told(self, alert: Alert, channel: str, now: Micros) -> None:
+        opened = self.state.open.get(alert.id)
+        if opened is not None:
+            opened.told[channel] = now
+        rule = self._policy.rules.get(alert.rule)
+        key = _cooling_key(alert, channel)
+        if rule is not None and rule.cooldown_secs and self.state.cooling.get(key, 0) <= now:
+            self.state.cooling[key] = Micros(now + int(rule.cooldown_secs * SECOND))
 
 
 def title(notice: Notice) -> str:
@@ -281,8 +336,8 @@ def title(notice: Notice) -> str:
     return f"{head}{what}: {notice.rule}{again}"
 
 
-def with_rules(policy: Policy, rules: Sequence[Rule]) -> Policy:
-    return replace(policy, rules={rule.name: rule for rule in rules})
+def _group_key(rule: str, channel: str) -> str:
+    return f"{channel}\n{rule}"
 
 
 def _cooling_key(alert: Alert, channel: str) -> str:

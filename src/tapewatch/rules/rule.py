@@ -1,13 +1,14 @@
 """A rule as people write it, and as it is applied: its condition read, its message checked."""
 
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from tapewatch.model.events import InstrumentId
+from tapewatch.model.times import SECOND
 from tapewatch.rules.expression import Expression, Unreadable, parse
 
 Secs = Annotated[float, Meta(ge=0, le=31 * 86_400)]
@@ -43,12 +44,16 @@ class Mistake(ValueError):
         self.field = field_name
         self.column = column
 
+    def __reduce__(self) -> tuple[type["Mistake"], tuple[str, str, int | None]]:
+        return Mistake, (self.field, str(self), self.column)  # so that it can leave a process
+
 
 class Compiled(Struct, frozen=True):
     rule: Rule
     when: Expression
     resolve: Expression | None
     names: tuple[str, ...]  # the metrics that it wants
+    forget: int  # microseconds
 
     def fits(self, inst: InstrumentId) -> bool:
         return any(fnmatchcase(inst, pattern) for pattern in self.rule.instruments)
@@ -56,13 +61,38 @@ class Compiled(Struct, frozen=True):
 
 def compile_rule(rule: Rule, words: Mapping[str, object]) -> Compiled:
     """Read what is text in it. Raises Mistake; `words` are the metrics there are."""
+    when = _when(rule, words)
+    resolve = _resolve(rule, words)
+    _check_message(rule.message)
+    names = dict.fromkeys((*when.names, *(resolve.names if resolve else ())))
+    return Compiled(rule, when, resolve, tuple(names), int(rule.forget_secs * SECOND))
+
+
+def mistakes_of(rule: Rule, words: Mapping[str, object]) -> list[Mistake]:
+    """Give the mistake of each of its fields that has one."""
+    found = []
+    reads: tuple[Callable[[], object], ...] = (
+        lambda: _when(rule, words),
+        lambda: _resolve(rule, words),
+        lambda: _check_message(rule.message),
+    )
+    for read in reads:
+        try:
+            read()
+        except Mistake as mistake:
+            found.append(mistake)
+    return found
+
+
+def _when(rule: Rule, words: Mapping[str, object]) -> Expression:
     when = _condition("when", rule.when, words)
     if not when.names:
         raise Mistake("when", "it names no metric, so it is always the same", 0)
-    resolve = _condition("resolve_when", rule.resolve_when, words) if rule.resolve_when else None
-    _check_message(rule.message)
-    names = dict.fromkeys((*when.names, *(resolve.names if resolve else ())))
-    return Compiled(rule, when, resolve, tuple(names))
+    return when
+
+
+def _resolve(rule: Rule, words: Mapping[str, object]) -> Expression | None:
+    return _condition("resolve_when", rule.resolve_when, words) if rule.resolve_when else None
 
 
 def _condition(name: str, text: str, words: Mapping[str, object]) -> Expression:

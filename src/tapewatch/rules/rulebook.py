@@ -28,7 +28,6 @@ from tapewatch.model.events import (
     Quality,
 )
 from tapewatch.model.instrument import split_id
-from tapewatch.model.times import SECOND
 from tapewatch.ports import Measure, Processor
 from tapewatch.rules.lifecycle import Life, Move, Stage
 from tapewatch.rules.rule import Compiled, Rule, compile_rule
@@ -42,45 +41,32 @@ _STATES = {
     Move.FORGOTTEN: AlertState.RESOLVED,
 }
 _ENDINGS = {
+    Move.RESOLVED: "it is over",
     Move.WITHDRAWN: "it did not hold for long enough",
     Move.FORGOTTEN: "nothing is known of it any more",
 }
 _WORST = (Quality.PARTIAL, Quality.SAMPLED, Quality.REPAIRED, Quality.COMPLETE)
 
 
-class Heard(Struct, array_like=True):
-    """The last word of one metric."""
-
-    value: float
-    ts: Micros
-    quality: Quality
-    window: str
-    baseline: float | None
-    evidence: tuple[str, ...]
-
-
 class RulesState(Struct, dict=True):
     """What is known of one instrument. `rules` is no field: it is given anew after a restart."""
 
     inst: InstrumentId
-    heard: dict[str, Heard] = field(default_factory=dict)  # by the word in rules
+    heard: dict[str, Metric] = field(
+        default_factory=dict
+    )  # the last word of each, as rules call it
     lives: dict[str, Life] = field(default_factory=dict)  # by rule
     recv: Micros = Micros(0)
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
         rules: Applied = self.rules  # type: ignore[attr-defined]
-        words = rules.words.get((event.name, event.window))
-        if words is None:
+        named = rules.named.get((event.name, event.window))
+        if named is None:
             return ()
         self.recv = event.recv
-        heard = Heard(
-            event.value, event.ts, event.quality, event.window, event.baseline, event.evidence
-        )
-        for word in words:
-            self.heard[word] = heard
-        concerned = {each.rule.name: each for word in words for each in rules.by_word[word]}
+        self.heard[named.word] = event
         said: list[AnyEvent] = []
-        for compiled in concerned.values():
+        for compiled in named.rules:
             said += self._judge(compiled, event.ts)
         return said
 
@@ -125,18 +111,19 @@ class RulesState(Struct, dict=True):
     ) -> list[AnyEvent]:
         if life.stage is Stage.INACTIVE:
             self.lives.pop(compiled.rule.name, None)
-        return [self._alert(compiled, life, move, at) for move in moves]
+        return [self.alert(compiled, life, move, at) for move in moves]
 
     def _values(self, compiled: Compiled, at: Micros) -> dict[str, float]:
-        oldest = at - int(compiled.rule.forget_secs * SECOND)
+        oldest = at - compiled.forget
         heard = self.heard
-        return {
-            name: found.value
-            for name in compiled.names
-            if (found := heard.get(name)) is not None and found.ts >= oldest
-        }
+        values = {}
+        for name in compiled.names:
+            found = heard.get(name)
+            if found is not None and found.ts >= oldest:
+                values[name] = found.value
+        return values
 
-    def _alert(self, compiled: Compiled, life: Life, move: Move, at: Micros) -> Alert:
+    def alert(self, compiled: Compiled, life: Life, move: Move, at: Micros) -> Alert:
         rule = compiled.rule
         known = [self.heard[name] for name in compiled.names if name in self.heard]
         told = compiled.when.told({name: self.heard[name].value for name in self.heard})
@@ -156,12 +143,27 @@ class RulesState(Struct, dict=True):
         return _worded(alert, rule, told.metric if told else "", _ENDINGS.get(move, ""))
 
 
+class Named(Struct, frozen=True):
+    """A metric that rules name."""
+
+    word: str
+    rules: tuple[Compiled, ...]
+
+
 class Applied(Struct, frozen=True):
     """The rules of one instrument."""
 
     all: tuple[Compiled, ...]
-    words: dict[tuple[str, str], tuple[str, ...]]  # by name and window of a metric
-    by_word: dict[str, tuple[Compiled, ...]]
+    named: dict[tuple[str, str], Named]  # by name and window of a metric
+
+
+class Standing(Struct, frozen=True):
+    """A rule that is pending or fires somewhere, now."""
+
+    rule: str
+    inst: InstrumentId
+    stage: Stage
+    since: Micros
 
 
 class Rulebook:
@@ -176,6 +178,7 @@ class Rulebook:
     def __init__(self, rules: Iterable[Rule], measures: Iterable[Measure]) -> None:
         self.words = words_of(measures)
         self.rules = tuple(compile_rule(rule, self.words) for rule in rules if rule.enabled)
+        self._states: dict[InstrumentId, RulesState] = {}  # for `standing`; owned by the pipeline
 
     def key(self, event: Any) -> str:
         inst: InstrumentId = event.inst
@@ -188,19 +191,35 @@ class Rulebook:
         state.rules = self._applied(state.inst)  # type: ignore[attr-defined]
         names = {compiled.rule.name for compiled in state.rules.all}  # type: ignore[attr-defined]
         state.lives = {name: life for name, life in state.lives.items() if name in names}
+        self._states[state.inst] = state
         return state
+
+    def standing(self) -> list[Standing]:
+        """What is pending or fires now, by rule and instrument. To be read, not kept."""
+        return [
+            Standing(name, inst, life.stage, life.since)
+            for inst, state in sorted(self._states.items())
+            for name, life in sorted(state.lives.items())
+        ]
+
+    def firing(self) -> list[Alert]:
+        """What fires now, as it was told."""
+        return [
+            state.alert(compiled, life, Move.FIRED, life.since)
+            for _, state in sorted(self._states.items())
+            for compiled in state.rules.all  # type: ignore[attr-defined]
+            if (life := state.lives.get(compiled.rule.name)) is not None
+            and life.stage is Stage.FIRING
+        ]
 
     def _applied(self, inst: InstrumentId) -> Applied:
         mine = tuple(compiled for compiled in self.rules if compiled.fits(inst))
-        by_word: dict[str, tuple[Compiled, ...]] = {}
-        for compiled in mine:
-            for word in compiled.names:
-                by_word[word] = (*by_word.get(word, ()), compiled)
-        words: dict[tuple[str, str], tuple[str, ...]] = {}
-        for word in by_word:
-            metric = self.words[word]
-            words[metric] = (*words.get(metric, ()), word)
-        return Applied(mine, words, by_word)
+        words = dict.fromkeys(word for compiled in mine for word in compiled.names)
+        named = {
+            self.words[word]: Named(word, tuple(each for each in mine if word in each.names))
+            for word in words
+        }
+        return Applied(mine, named)
 
 
 def words_of(measures: Iterable[Measure]) -> dict[str, tuple[str, str]]:

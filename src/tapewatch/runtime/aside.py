@@ -10,7 +10,7 @@ loop of the collector is touched, and a query that takes everything down takes i
 
 import asyncio
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -20,6 +20,7 @@ from tapewatch.model.events import Candle, InstrumentId, Micros, Trade
 from tapewatch.ports import Query
 
 IDLE_SECS = 60.0
+_WORK = "work"
 
 _query: Query | None = None  # in the child
 
@@ -68,6 +69,10 @@ class Aside:
     async def sql(self, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         found: tuple[list[str], list[tuple[Any, ...]]] = await self._ask("sql", statement)
         return found
+
+    async def run(self, work: Callable[..., Awaitable[Any]], *values: Any) -> Any:
+        """Let `work(query, *values)` be done there; what it is, is and gives must be picklable."""
+        return await self._ask(_WORK, work, *values)
 
     @property
     def pid(self) -> int | None:
@@ -119,4 +124,7 @@ def _begin(make: Callable[[], Query]) -> None:
 
 def _answer(question: str, values: Any, named: Any) -> Any:
     assert _query is not None
+    if question == _WORK:
+        work, *rest = values
+        return asyncio.run(work(_query, *rest))
     return asyncio.run(getattr(_query, question)(*values, **named))

@@ -13,7 +13,10 @@ from msgspec import Struct, field
 from tapewatch.feeds.ccxt_config import CcxtConfig, CcxtWords
 from tapewatch.news.schedule import Hours
 from tapewatch.news.sources import Source
-from tapewatch.ports import Dialect, FeedConfig, Hot, Processor, Query, Sink
+from tapewatch.ports import Dialect, FeedConfig, Hot, Notifier, Processor, Query, Sink
+from tapewatch.rules.defaults import RuleSet
+from tapewatch.rules.notices import Policy
+from tapewatch.runtime.aside import Aside
 from tapewatch.runtime.delivery import Pace
 from tapewatch.serve.context import Options
 from tapewatch.stores.parquet import ParquetConfig
@@ -43,15 +46,34 @@ class News(Struct, frozen=True, kw_only=True):
     user_agent: str = ""  # empty: our own
 
 
+class Channel(Struct, frozen=True):
+    """One section under `notify:`, or `alerts.email`."""
+
+    notifier: Notifier
+    type: str
+    send_secs: float = 30.0
+
+
+class Telling(Struct, frozen=True, kw_only=True):
+    """How people are told of alerts."""
+
+    channels: tuple[Channel, ...] = ()
+    policy: Policy = field(default_factory=lambda: Policy({}, ()))
+    site: str = ""
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     venues: tuple[Venue, ...]
-    processors: tuple[Processor[Any], ...]
+    processors: tuple[Processor[Any], ...]  # the rules are one of them
     data_dir: Path
     hot: Hot
     query: Query
     parquet: ParquetConfig = field(default_factory=ParquetConfig)
     ccxt: tuple[CcxtVenue, ...] = ()
     news: News | None = None
+    previews: Aside | None = None  # where rules are tried on the past
+    rules: RuleSet = field(default_factory=lambda: RuleSet(()))
+    telling: Telling = field(default_factory=Telling)
     sinks: tuple[Sink, ...] = ()  # beside Parquet, the ledger and the dead letters
     pace: Pace = field(default_factory=Pace)  # of writing to stores
     spill_max_bytes: int = 1 << 30  # for each store that is down

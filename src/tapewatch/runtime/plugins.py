@@ -1,6 +1,6 @@
 """Find plug-ins by file name. Only what the settings name is ever imported.
 
-The folders `venues`, `process`, `stores` are scanned; entry points of the groups
+The folders `venues`, `process`, `stores`, `notify` are scanned; entry points of the groups
 `tapewatch.venues` and so on add plug-ins from outside. A built-in has no privilege that an
 outside plug-in lacks: both declare `PLUGIN`. Built-ins win over an outside plug-in of the same
 name, so that an installed package cannot silently replace a part of the product.
@@ -29,7 +29,7 @@ _EXTRAS = {
 
 
 def names(kind: str) -> list[str]:
-    """All plug-ins of a kind (`venues`, `process`, `stores`), sorted."""
+    """All plug-ins of a kind (`venues`, `process`, `stores`, `notify`), sorted."""
     found = {entry.name for entry in entry_points(group=f"tapewatch.{kind}")}
     folder = importlib.import_module(f"tapewatch.{kind}")
     found.update(
@@ -63,7 +63,9 @@ def loadable(kind: str) -> dict[str, Plugin[Any]]:
     }
 
 
-_WORDS = {"venues": "venue", "process": "detector", "stores": "store"}
+_WORDS = {
+    "venues": "venue", "process": "detector", "stores": "store", "notify": "type of channel",
+}  # fmt: skip
 
 
 def _import(kind: str, name: str) -> ModuleType:

@@ -33,7 +33,8 @@ from tapewatch.ports import (
     Subscription,
     WhenFull,
 )
-from tapewatch.runtime import catalogues, ccxt_venues, recovery
+from tapewatch.runtime import catalogues, ccxt_venues, preview, recovery, telling
+from tapewatch.runtime.alerting import Alerting
 from tapewatch.runtime.behind import Behind
 from tapewatch.runtime.books import PipelineBooks
 from tapewatch.runtime.checkpoint import Checkpoint
@@ -48,7 +49,7 @@ from tapewatch.runtime.supervisor import Supervisor
 from tapewatch.runtime.telemetry import Facts, Processing, Telemetry
 from tapewatch.runtime.workers import FeedWorker, HotWorker, ResyncWorker
 from tapewatch.serve.app import Server
-from tapewatch.serve.context import Context
+from tapewatch.serve.context import Context, Previews
 from tapewatch.serve.live import Hub
 from tapewatch.stores.dead_letters import DeadLetters
 from tapewatch.stores.parquet import Parquet
@@ -76,6 +77,7 @@ class App:
         self.news: NewsFeed | None = None
         self.server: Server | None = None
         self.hub: Hub | None = None
+        self.alerting: Alerting
         self._workers: dict[str, Any] = {}
         self._sinks: dict[str, Counters] = {}
         self._supervisor = Supervisor(
@@ -106,6 +108,7 @@ class App:
         self._add_news(gate)
         self._add_processors()
         self._add_stores()
+        await self._add_alerting()
         self._add(Stage.SERVE, ClockWatch())
         if self.plan.serve:
             self._add_server(catalogue, subscriptions)
@@ -114,13 +117,17 @@ class App:
             self._checkpoint, self.pipeline, self.parquet, self.clock
         ):
             await self.bus.publish(derived, skip=self._reader)
+        self.alerting.agree_with(telling.firing(self.plan.processors, self.plan.rules.rules))
 
     async def run(self, stop: asyncio.Event) -> int:
         """Run until `stop`; give the exit code. Everything accepted is written when it returns."""
         try:
             return await self._supervisor.run(stop)
         finally:
+            await self.alerting.log.close()
             self.plan.query.close()
+            if self.plan.previews is not None:
+                self.plan.previews.close()
 
     def _choose(
         self, found: recovery.Found, catalogue: Catalogue, listings: Mapping[str, Listing]
@@ -232,6 +239,14 @@ class App:
                 pace = structs.replace(pace, when_full=WhenFull.DROP_OLDEST)
             self._add(Stage.STORE, Pump(sink, reader, spill, outside, pace))
 
+    async def _add_alerting(self) -> None:
+        reader = self.bus.subscribe("alerting", Alerting.wants, self._must_see)
+        self.alerting, couriers = telling.assemble(self.plan, reader, self.clock)
+        await self.alerting.open()
+        self._add(Stage.STORE, self.alerting)
+        for courier in couriers:  # what they do not bring now is brought after the next start
+            self._add(Stage.SERVE, courier)
+
     def _add_server(self, catalogue: Catalogue, subscriptions: Subscriptions) -> None:
         context = Context(
             hot=self.plan.hot,
@@ -251,6 +266,9 @@ class App:
             version=__version__,
             demo=self.plan.demo,
             processors=self.plan.processors,
+            rules=self.plan.rules,
+            preview=self._previews(),
+            alerting=self.alerting,
         )
         reader = self.bus.subscribe(
             "hub", Hub.wants, Buffer(self.plan.max_events, WhenFull.DROP_OLDEST)
@@ -260,6 +278,10 @@ class App:
         self.server.bind()  # a port that is taken stops the start, before anything runs
         self._add(Stage.SERVE, hub)
         self._add(Stage.SERVE, self.server)
+
+    def _previews(self) -> Previews | None:
+        aside = self.plan.previews
+        return None if aside is None else preview.beside(aside, self.plan.rules.measures)
 
     def _telemetry(self) -> Telemetry:
         return Telemetry(

@@ -30,6 +30,10 @@ class Param(Struct, frozen=True):
     example: str = ""
 
 
+def query_param(name: str, text: str, example: str = "", kind: str = "string") -> Param:
+    return Param(name, text, "query", kind, example)
+
+
 class Reply(Struct, frozen=True):
     """An answer that is not simply 200 with JSON."""
 

@@ -4,13 +4,14 @@ The handlers know nothing else of the product. Everything here is a value, a con
 or a function to ask; nothing is kept, so no answer can be older than the moment of asking.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
+from tapewatch.model.channel import ChannelStatus
 from tapewatch.model.errors import NotFound, Unavailable
-from tapewatch.model.events import InstrumentId, Micros
+from tapewatch.model.events import Alert, InstrumentId, Micros
 from tapewatch.model.instrument import Catalogue, Instrument, squeeze
 from tapewatch.ports import (
     Books,
@@ -24,6 +25,13 @@ from tapewatch.ports import (
     Subscription,
     WorkerHealth,
 )
+from tapewatch.rules.defaults import RuleSet
+from tapewatch.rules.matchers import Matcher
+from tapewatch.rules.notices import Silence
+from tapewatch.rules.preview import Question, Report
+from tapewatch.rules.story import Line, Story
+
+Previews: TypeAlias = Callable[[Question], Awaitable[Report]]  # raises ValueError
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -64,6 +72,34 @@ class Control(Protocol):
     def subscriptions(self) -> frozenset[Subscription]: ...
 
 
+class Desk(Protocol):
+    """Who was told of which alert, and what is silenced."""
+
+    def firing(self) -> list[Alert]: ...
+
+    def held(self) -> dict[str, dict[str, str]]:
+        """By alert and channel: why it was not told yet."""
+        ...
+
+    def channels(self) -> list[ChannelStatus]: ...
+
+    def silences(self) -> list[Silence]: ...
+
+    async def silence(
+        self, matchers: tuple[Matcher, ...], starts: Micros, ends: Micros, comment: str
+    ) -> Silence: ...
+
+    async def unsilence(self, silence_id: str) -> bool: ...
+
+    async def history(
+        self, since: Micros, until: Micros, limit: int, channel: str = ""
+    ) -> list[Line]: ...
+
+    async def story(self, alert_id: str) -> Story: ...
+
+    async def newest_ids(self, limit: int) -> list[str]: ...
+
+
 class Context(Struct, kw_only=True):
     """What the handlers may ask."""
 
@@ -83,6 +119,9 @@ class Context(Struct, kw_only=True):
     version: str
     demo: bool = False
     processors: Sequence[Processor[Any]] = ()
+    rules: RuleSet = field(default_factory=lambda: RuleSet(()))
+    preview: Previews | None = None
+    alerting: Desk | None = None
     news: Callable[[], list[LinkStatus]] = list  # one a source; no link to an exchange
     live: LiveStats = field(default_factory=LiveStats)
 

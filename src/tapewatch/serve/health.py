@@ -130,6 +130,12 @@ def judge(context: Context) -> Verdict:
         for source in news
         if source.state in _NEWS_TROUBLE
     ]
+    channels = context.alerting.channels() if context.alerting is not None else ()
+    problems += [
+        f"{each.waiting} notices wait for {each.name}: {each.error}"
+        for each in channels
+        if each.waiting and each.error
+    ]
     problems += [_worker_problem(w) for w in context.workers() if not _is_well(w)]
     problems += [
         f"{name} has {counter.buffered:,} events waiting: it is slower than the market"

@@ -5,17 +5,15 @@ against it. A new address is a handler and an entry here.
 """
 
 from tapewatch.serve import completeness, health, news, openapi, rest, stats, status, views
-from tapewatch.serve.ask import Ask, Operation, Param, Reply
+from tapewatch.serve.alert_operations import ALERTS
+from tapewatch.serve.ask import Ask, Operation, Param, Reply, query_param
 from tapewatch.serve.context import Context
 from tapewatch.serve.problem import Kind
+from tapewatch.serve.telling_operations import TELLING
 
 _SYMBOL = Param("symbol", "Any spelling: BTCUSDT, binance:BTC/USDT", "path", example="BTCUSDT")
 _WELL_OR_NOT = {200: "It works, if need be with problems that are named", 503: "It does not work"}
 _UPGRADE = {101: "A WebSocket"}
-
-
-def _query(name: str, text: str, example: str = "", kind: str = "string") -> Param:
-    return Param(name, text, "query", kind, example)
 
 
 async def get_openapi(context: Context, ask: Ask) -> Reply:
@@ -155,11 +153,11 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=views.History,
         params=(
             _SYMBOL,
-            _query("interval", "Any length: 1m, 7m, 3d, 1w", "7m"),
-            _query("start", "ISO 8601, epoch, or relative: -24h", "-24h"),
-            _query("end", "As start; not included", "now"),
-            _query("limit", f"1 to {rest.MAX_BARS}; 1000 if absent", "500", "integer"),
-            _query("offset", "Rows to skip", "0", "integer"),
+            query_param("interval", "Any length: 1m, 7m, 3d, 1w", "7m"),
+            query_param("start", "ISO 8601, epoch, or relative: -24h", "-24h"),
+            query_param("end", "As start; not included", "now"),
+            query_param("limit", f"1 to {rest.MAX_BARS}; 1000 if absent", "500", "integer"),
+            query_param("offset", "Rows to skip", "0", "integer"),
         ),
     ),
     Operation(
@@ -172,9 +170,9 @@ OPERATIONS: tuple[Operation, ...] = (
         is_query=True,
         answer=views.CoverageReport,
         params=(
-            _query("symbol", "Only this one", "BTCUSDT"),
-            _query("channel", "Only this channel, in the venue's word", "aggTrade"),
-            _query("limit", "Ranges to list; holes come first", "1000", "integer"),
+            query_param("symbol", "Only this one", "BTCUSDT"),
+            query_param("channel", "Only this channel, in the venue's word", "aggTrade"),
+            query_param("limit", "Ranges to list; holes come first", "1000", "integer"),
         ),
     ),
     Operation(
@@ -187,9 +185,9 @@ OPERATIONS: tuple[Operation, ...] = (
         is_query=True,
         answer=completeness.Completeness,
         params=(
-            _query("symbol", "Only this one", "BTCUSDT"),
-            _query("start", "From here; a day before the end if absent", "2025-08-25T14:00Z"),
-            _query("end", "Until here; now if absent", "2025-08-25T15:00Z"),
+            query_param("symbol", "Only this one", "BTCUSDT"),
+            query_param("start", "From here; a day before the end if absent", "2025-08-25T14:00Z"),
+            query_param("end", "Until here; now if absent", "2025-08-25T15:00Z"),
         ),
     ),
     Operation(
@@ -200,7 +198,7 @@ OPERATIONS: tuple[Operation, ...] = (
         text="The order book, if it is proven in step with the venue; else 503 with the reason.",
         handler=rest.get_book,
         answer=views.Book,
-        params=(_SYMBOL, _query("depth", "Levels a side; 20 if absent", "20", "integer")),
+        params=(_SYMBOL, query_param("depth", "Levels a side; 20 if absent", "20", "integer")),
     ),
     Operation(
         method="GET",
@@ -212,13 +210,17 @@ OPERATIONS: tuple[Operation, ...] = (
         is_query=True,
         answer=news.News,
         params=(
-            _query("asset", "Only what names this one", "BTC"),
-            _query("source", "Only this source", "cryptopanic"),
-            _query("start", "ISO 8601, epoch, or relative: -24h; a week back if absent", "-24h"),
-            _query("end", "As start; not included", "now"),
-            _query("limit", f"1 to {news.MAX_ITEMS}; 50 if absent", "20", "integer"),
+            query_param("asset", "Only what names this one", "BTC"),
+            query_param("source", "Only this source", "cryptopanic"),
+            query_param(
+                "start", "ISO 8601, epoch, or relative: -24h; a week back if absent", "-24h"
+            ),
+            query_param("end", "As start; not included", "now"),
+            query_param("limit", f"1 to {news.MAX_ITEMS}; 50 if absent", "20", "integer"),
         ),
     ),
+    *ALERTS,
+    *TELLING,
     Operation(
         method="POST",
         path="/symbol/{symbol}/subscribe",
@@ -229,8 +231,12 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=views.Changed,
         params=(
             _SYMBOL,
-            _query("streams", "With commas; the exchange's usual ones if absent", "ticker,depth"),
-            _query("interval", "Taken for old scripts' sake; candles come in all intervals", "1m"),
+            query_param(
+                "streams", "With commas; the exchange's usual ones if absent", "ticker,depth"
+            ),
+            query_param(
+                "interval", "Taken for old scripts' sake; candles come in all intervals", "1m"
+            ),
         ),
     ),
     Operation(
@@ -243,7 +249,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=views.Changed,
         params=(
             _SYMBOL,
-            _query("interval", "Taken for old scripts' sake", "1m"),
+            query_param("interval", "Taken for old scripts' sake", "1m"),
         ),
     ),
     Operation(
@@ -272,7 +278,7 @@ OPERATIONS: tuple[Operation, ...] = (
         text="WebSocket: prices as they change. `subscribe:ETHUSDT`, `unsubscribe:ETHUSDT`, `ping`.",
         answer=views.PriceUpdate,
         statuses=_UPGRADE,
-        params=(_query("symbols", "With commas; all if absent", "BTCUSDT,ETHUSDT"),),
+        params=(query_param("symbols", "With commas; all if absent", "BTCUSDT,ETHUSDT"),),
     ),
     Operation(
         method="GET",
@@ -282,8 +288,8 @@ OPERATIONS: tuple[Operation, ...] = (
         text="WebSocket: events as `{type, data}`. Client text `ping` is answered by `pong`.",
         statuses=_UPGRADE,
         params=(
-            _query("types", "With commas; all if absent", "trade,alert"),
-            _query("symbols", "With commas; all if absent", "BTCUSDT"),
+            query_param("types", "With commas; all if absent", "trade,alert"),
+            query_param("symbols", "With commas; all if absent", "BTCUSDT"),
         ),
     ),
 )

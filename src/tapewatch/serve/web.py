@@ -128,7 +128,7 @@ class _Front:
             )
         if asks_first:
             headers = {
-                "Access-Control-Allow-Methods": "GET, HEAD, POST",
+                "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
                 "Access-Control-Allow-Headers": "Content-Type, X-Request-Id",
                 "Access-Control-Max-Age": "600",
             }

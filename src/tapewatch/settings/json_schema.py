@@ -25,6 +25,9 @@ def json_schema(plugins: PlugIns) -> dict[str, Any]:
     storage = components["Storage"]["properties"]
     storage.pop("sections")
     storage.update(_named("stores", sections)["properties"])
+    notify = components["Notify"]
+    notify["properties"].pop("sections")
+    notify["additionalProperties"] = {"anyOf": [*_named("notify", sections)["properties"].values()]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "tapewatch.yaml",

@@ -17,7 +17,7 @@ from tapewatch.settings import environment, planned
 from tapewatch.settings.document import parse
 from tapewatch.settings.node import Items, Path, Section, Text, find, key_place, place_of
 from tapewatch.settings.origin import Shown, list_values
-from tapewatch.settings.problems import InvalidSettings, Place, Problem
+from tapewatch.settings.problems import InvalidSettings, Place, Problem, within
 from tapewatch.settings.schema import Settings
 from tapewatch.settings.values import ConfigOf, Values
 
@@ -38,15 +38,34 @@ class Loaded:
         self._root = root
         self._complaints: list[Problem] = []
 
-    def complain(self, path: str, message: str, hint: str = "", code: str = "CFG001") -> None:
-        """Note a fault that was found after loading; `refuse` raises all of them at once."""
-        place = place_of(self._root, tuple(path.split(".")))
+    def complain(
+        self,
+        path: str,
+        message: str,
+        hint: str = "",
+        code: str = "CFG001",
+        column: int | None = None,
+    ) -> None:
+        """Note a fault that was found after loading; `refuse` raises all of them at once.
+
+        `column` counts from 0 within the text that stands at the path.
+        """
+        steps = tuple(path.split("."))
+        place = place_of(self._root, steps)
+        node = find(self._root, steps)
+        if place is not None and column is not None and isinstance(node, Text):
+            place = within(place, node.text, column)
         self._complaints.append(Problem(code, message, place, path, hint))
+
+    def note(self, path: str, message: str, hint: str = "") -> None:
+        """Tell of something that works and deserves a second look."""
+        place = place_of(self._root, tuple(path.split(".")))
+        self.notices = (*self.notices, Problem("CFG102", message, place, path, hint))
 
     def refuse(self) -> None:
         """Raise InvalidSettings if anybody complained."""
         if self._complaints:
-            raise InvalidSettings(self._complaints, self.notices)
+            raise InvalidSettings(sorted(self._complaints, key=_reading_order), self.notices)
 
     def origin(self, path: str) -> str:
         """Say where the value at a path came from: `tapewatch.yaml:14`, `--set`, `default`."""
@@ -82,6 +101,12 @@ def load(
     flags, faults = environment.from_options(options)
     reading.problems += faults + environment.assign_options(root, flags)
     return reading.finish(root, config_of)
+
+
+def _reading_order(problem: Problem) -> tuple[bool, int, int]:
+    """As one reads the file; what stands in no file comes last."""
+    place = problem.place or _DEFAULT
+    return place.line == 0, place.line, place.column
 
 
 def _takes(config_of: ConfigOf) -> environment.Takes:

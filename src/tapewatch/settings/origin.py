@@ -51,7 +51,10 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield path, value
         return
     for name, one in below:
-        inline = name == "sections" and path == "storage"  # they stand beside the other keys
+        inline = name == "sections" and path in {
+            "storage",
+            "notify",
+        }  # they stand beside the other keys
         if inline and not one:
             continue
         yield from _walk(one, path if inline else f"{path}.{name}" if path else name)

@@ -35,8 +35,6 @@ _PLUGINS = {
 }
 
 _SETTINGS: dict[Path, str] = {
-    ("alerts",): "alerts are not in this version: no rule is evaluated, no mail is sent",
-    ("notify",): "notifications are not in this version: nothing is sent",
     ("bus", "kafka"): "Kafka is not in this version: the local bus is used",
     ("storage", "redis_url"): "the Redis backend is not in this version: memory is used",
     ("storage", "max_memory_gb"): "nothing is evicted to Redis in this version: memory is used",

@@ -31,6 +31,7 @@ CODES = {
     "CFG008": "the same key twice",
     "CFG009": "`${NAME}` of a variable that is not set",
     "CFG010": "a file that cannot be read",
+    "CFG011": "a rule whose condition or message cannot be used",
     "CFG101": "a setting that this version accepts and does not use yet",
     "CFG102": "a setting that works and deserves a second look",
 }
@@ -47,6 +48,14 @@ class Place(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+
+
+def within(place: Place, text: str, column: int) -> Place:
+    """Point into a text that stands at a place, if it stands there as it is read: in one line."""
+    at = place.text.find(text, max(0, place.column - 1)) if place.line else -1
+    if at < 0 or not text:
+        return place
+    return msgspec.structs.replace(place, column=at + column + 1, width=1)
 
 
 class Problem(Struct, frozen=True):

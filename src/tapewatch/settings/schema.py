@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from tapewatch.model.secret import Secret
+from tapewatch.rules.rule import Rule
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Fraction = Annotated[float, Meta(gt=0, le=10)]
@@ -36,6 +37,8 @@ class Email(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Alerts(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    defaults: bool = True  # the ready-made rules
+    rules: tuple[Rule, ...] = ()
     thresholds: Thresholds | None = None
     email: Email | None = None
 
@@ -98,12 +101,29 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ValueError("health_port: is the same as server.port; give it another number")
 
 
-class Slack(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    webhook_url: Secret
+class Inhibit(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """While an alert that fits `source` fires, those that fit `target` are held."""
+
+    source: tuple[Name, ...]  # matchers: rule=stale_feed
+    target: tuple[Name, ...]
+    equal: tuple[Name, ...] = ()  # fields that must be the same: venue
 
 
 class Notify(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    slack: Slack | None = None
+    """Beside these keys stand the channels, by their names: `desk: {type: slack, ...}`."""
+
+    channels: tuple[Name, ...] = ()  # told by rules that name none; empty: all
+    group_wait_secs: Annotated[float, Meta(ge=0, le=60)] = 2.0  # for others of the same rule
+    group_interval_secs: Annotated[float, Meta(ge=0, le=86_400)] = 30.0  # between two notices
+    inhibitions: tuple[Inhibit, ...] = ()  # beside the one of a silent feed
+    site: str = ""  # where people reach this server, for links: https://watch.example.com
+    sections: Annotated[dict[str, Any], Meta(extra={"sections": "notify", "rest": True})] = field(
+        default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        if self.site and not self.site.startswith(("http://", "https://")):
+            raise ValueError("site: must begin with https:// or http://")
 
 
 class Retention(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

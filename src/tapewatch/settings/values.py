@@ -33,6 +33,7 @@ from tapewatch.settings.scalars import (
     words,
 )
 
+_TYPED = frozenset({"notify"})  # several sections may be of one plug-in
 ConfigOf = Callable[[str, str], type]
 
 # Durations, sizes and limits. A name with its unit promises that it is not negative.
@@ -156,7 +157,8 @@ class Values:
         below = node.fields[key]
         if not_yet(kind, key) and _is_off(below):
             return ABSENT
-        config = self._look_up(kind, key, node.keys.get(key), path, also)
+        name, place = _plugin_of(kind, below, key, node.keys.get(key))
+        config = self._look_up(kind, name, place, path, also)
         if config is None:
             return ABSENT
         if isinstance(below, Text) and below.empty:
@@ -293,6 +295,14 @@ class Values:
         self, code: str, message: str, place: Place | None, path: Path, hint: str = ""
     ) -> None:
         self.problems.append(Problem(code, message, place, ".".join(path), hint))
+
+
+def _plugin_of(kind: str, node: Node, key: str, place: Place | None) -> tuple[str, Place | None]:
+    """Give the plug-in of a section: its own name, or what it says as `type`."""
+    said = node.fields.get("type") if kind in _TYPED and isinstance(node, Section) else None
+    if isinstance(said, Text) and not said.empty:
+        return said.text, said.place
+    return key, place
 
 
 def _extra(kind: inspect.Type) -> dict[str, Any]:

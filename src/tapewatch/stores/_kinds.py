@@ -70,8 +70,9 @@ _ALL = (
     # Without ids: one venue, one moment, one price and size is one liquidation.
     Kind("liquidations", (Liquidation,), "inst, ts, side, price, size"),
     Kind("mark_prices", (MarkPrice,), "inst, ts, mark, funding_rate"),
-    # Computed again after a restart: what was computed last knows most.
-    Kind("metrics", (Metric,), '"name", inst, "window", ts', "recv DESC"),
+    # Computed again after a restart: what was computed last knows most. An order that grows is told
+    # several times in one moment: its last word is its largest.
+    Kind("metrics", (Metric,), '"name", inst, "window", ts', 'recv DESC, "value" DESC'),
     Kind("alerts", (Alert,), "id, state, ts", "recv DESC", "ts, id"),
     Kind("news", (NewsItem,), "source, id", "recv", "ts, id"),
     Kind("gaps", (Gap,), 'inst, channel, ts, "first", "last", reason'),

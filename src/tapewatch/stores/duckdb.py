@@ -97,6 +97,15 @@ class DuckDb:
         columns = [column.to_pylist() for column in table.columns]
         return table.column_names, list(zip(*columns, strict=True))
 
+    async def between(
+        self, kind: str, columns: str, where: str, since: Micros, until: Micros
+    ) -> "pa.Table":
+        """Give columns of one kind as Arrow, from the files that may hold that time only."""
+        page = _Page(since, until, 0, 0, newest=False)
+        statement = f"SELECT {columns} FROM {kind} WHERE {page.where} AND ({where})"  # noqa: S608 - ours
+        ask = partial(self._made().ask, statement, [kind], since=since, until=until)
+        return await self._call(ask)
+
     async def instruments(self) -> list[InstrumentId]:
         """Give all instruments that candles or trades are stored of."""
         return await self._call(self._instruments)

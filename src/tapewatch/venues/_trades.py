@@ -256,8 +256,8 @@ class TradeChain:
         return trade.count if self._history.spans else 1
 
     def _open(self, first: int, last: int, ts: Micros, now: Micros, out: Batch) -> None:
-        if len(self.holes) + len(self._late) >= MAX_HOLES:
-            oldest = (self._late or self.holes)[0]
+        above = len(self.holes) + len(self._late) - MAX_HOLES + 1  # a late trade may part one
+        for oldest in [*self._late, *self.holes][: max(0, above)]:
             self._give_up(oldest.first, oldest.last, "too many holes at once", now, out)
         hole = Hole(first, last, self.ts, ts, Micros(now + self._hold), repair=True)
         reason = ""

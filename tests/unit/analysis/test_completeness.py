@@ -73,6 +73,14 @@ def test_ids_that_the_ledger_claims_and_the_disk_does_not_have_are_damage(heard)
     assert stream.hours[0].absent[0].claimed
 
 
+def test_ids_without_a_trade_are_not_absent_where_the_ledger_says_that_there_are_such(heard):
+    rows = [trade(1), trade(3, 1), trade(7, 2)]
+    whole = span(1, 5, reason="some ids are no trades of the market")
+    (stream,) = heard(rows, [whole, span(6, 6, Holding.LOST, "why"), span(7, 7)])
+    assert [(each.first, each.last) for each in stream.hours[0].absent] == [(6, 6)]
+    assert not stream.damaged
+
+
 def test_a_hole_that_the_ledger_does_not_know_is_not_called_complete(heard):
     (stream,) = heard([trade(1), trade(9, 1)], [span(1, 1), span(4, 5, Holding.LOST, "why")])
     told = [(each.first, each.last, each.reason) for each in stream.hours[0].absent]

@@ -39,3 +39,9 @@ def test_an_unknown_channel_names_the_nearest():
     with pytest.raises(NotFound) as unknown:
         _type_of("trdaes")
     assert unknown.value.suggestions[0] == "trades"
+
+
+def test_an_alert_is_one_line_with_its_rule_and_state():
+    data = {"ts": 0, "inst": "binance:BTC/USDT", "severity": "warning", "rule": "volume_surge"}
+    text = line("alert", data | {"state": "firing", "text": "5 times the usual volume"})
+    assert text.endswith("warning volume_surge firing: 5 times the usual volume")

@@ -110,7 +110,7 @@ def test_an_alert_is_told_by_the_comparison_that_holds():
 def test_the_value_is_the_side_with_the_metric():
     assert parse("4 < big_trade", KNOWN).told({"big_trade": 5.0}) == Told("big_trade", 5.0, 4.0)
     told = parse("abs(change_24h) > 5%", KNOWN).told({"change_24h": -0.07})
-    assert told == Told("change_24h", 0.07, 0.05)
+    assert told == Told("change_24h", -0.07, 0.05)
 
 
 @given(st.text(alphabet="abs(change_24h)<>=!andornot 0.1%kM+-*/$\n", max_size=80))
@@ -128,3 +128,20 @@ def test_a_mistake_lies_within_the_text(text):
     else:
         column = 0
     assert 0 <= column <= len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("abs(change_24h) > 5%", Told("change_24h", -0.06, 0.05)),
+        ("5% < abs(change_24h)", Told("change_24h", -0.06, 0.05)),
+        ("abs(change_24h) * 2 > 5%", Told("change_24h", 0.12, 0.05)),
+    ],
+)
+def test_what_is_compared_by_its_size_is_told_with_its_sign(text, told):
+    found = parse(text, KNOWN).told({"change_24h": -0.06})
+    assert found == told
+
+
+def test_a_per_cent_is_the_number_that_people_mean():
+    assert truth("57% == 0.57") is True

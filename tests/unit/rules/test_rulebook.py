@@ -51,6 +51,26 @@ def test_a_rule_fires_when_its_condition_holds_and_resolves_when_it_does_not():
     assert {alert.id for alert in alerts} == {f"move/{BTC}/{START + SECOND}"}
 
 
+def test_the_end_of_an_alert_is_said_in_its_text():
+    fired, resolved = run([metric(0, 0.06), metric(1, 0.04)], rule())
+    assert resolved.text == "move: BTC/USDT on binance, change_24h 0.04 (limit 0.05): it is over"
+    assert "over" not in fired.text
+
+
+def test_what_stands_now_can_be_asked():
+    book = Rulebook([rule(), rule("change_24h > 5%", name="held", hold_secs=60)], MEASURES)
+    pipeline = Pipeline([book])
+    pipeline.process([metric(0, 0.06), metric(1, 0.07)])
+    assert [(each.rule, each.inst, each.stage.value) for each in book.standing()] == [
+        ("held", BTC, "pending"),
+        ("move", BTC, "firing"),
+    ]
+    (alert,) = book.firing()
+    assert (alert.id, alert.state, alert.value) == (f"move/{BTC}/{START}", FIRING, 0.07)
+    pipeline.process([metric(2, 0.01)])
+    assert (book.standing(), book.firing()) == ([], [])
+
+
 def test_an_alert_explains_itself():
     event = metric(
         1, 0.06, quality=Quality.REPAIRED, baseline=0.01, evidence=("trade 7 buy 3 @ 100",)

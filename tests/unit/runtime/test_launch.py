@@ -34,7 +34,7 @@ def test_what_the_settings_say_reaches_the_plan(tmp_path):
     assert made.keep_days == {"trades": 3}
     assert made.options.cors_origins == ("https://a.example",)
     assert [venue.name for venue in made.venues] == ["binance"]
-    assert {p.name for p in made.processors} == set(plugins.loadable("process"))
+    assert {p.name for p in made.processors} == {*plugins.loadable("process"), "rules"}
 
 
 def test_a_backend_of_ones_own_is_used_when_it_is_named(tmp_path, monkeypatch):

@@ -3,7 +3,9 @@
 import pytest
 from msgspec import Struct
 
+from tapewatch.model.channel import ChannelConfig
 from tapewatch.model.errors import NotFound
+from tapewatch.model.secret import Secret
 from tapewatch.ports import FeedConfig
 from tapewatch.settings.loader import load
 
@@ -17,6 +19,14 @@ class DetectorConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     short: int | str | None = None
 
 
+class SlackConfig(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    webhook_url: Secret
+
+
+class WebhookConfig(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    url: Secret
+
+
 PLUGINS = {
     "venues": {"binance": VenueConfig},
     "process": {"candles": DetectorConfig},
@@ -26,12 +36,13 @@ PLUGINS = {
         "duckdb": DetectorConfig,
         "mine": DetectorConfig,
     },
+    "notify": {"slack": SlackConfig, "webhook": WebhookConfig},
 }
 
 
 def config_of(kind, name):
     if name not in PLUGINS[kind]:
-        word = {"venues": "venue", "process": "detector", "stores": "store"}[kind]
+        word = {"venues": "venue", "process": "detector", "stores": "store"}.get(kind, kind)
         raise NotFound(word, name, tuple(PLUGINS[kind]))
     return PLUGINS[kind][name]
 

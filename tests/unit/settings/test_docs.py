@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec import inspect
 
+from tapewatch.model.channel import ChannelConfig
 from tapewatch.ports import FeedConfig
 from tapewatch.runtime import plugins
 from tapewatch.settings.environment import LISTED
@@ -12,8 +13,10 @@ from tapewatch.settings.problems import CODES
 from tapewatch.settings.schema import Settings
 
 DOCS = (Path(__file__).parents[3] / "docs" / "settings.md").read_text(encoding="utf-8")
-COMMON = frozenset(FeedConfig.__struct_fields__)  # documented once for all venues
-HOLDERS = {"venues": "exchanges", "process": "detectors", "stores": "storage"}
+# Documented once for all venues, and once for all channels.
+COMMON = {"venues": FeedConfig.__struct_fields__, "notify": ChannelConfig.__struct_fields__}
+NOBODY = {"venues": "VENUE", "notify": "CHANNEL"}
+HOLDERS = {"venues": "exchanges", "process": "detectors", "stores": "storage", "notify": "notify"}
 
 
 def bare(kind):
@@ -41,8 +44,8 @@ def all_keys():
         for name, plugin in plugins.loadable(kind).items():
             for key in keys(plugin.config, f"{holder}.{name}."):
                 head, _, field = key.rpartition(".")
-                is_common = kind == "venues" and field in COMMON and head.count(".") == 1
-                yield f"exchanges.VENUE.{field}" if is_common else key
+                is_common = field in COMMON.get(kind, ()) and head.count(".") == 1
+                yield f"{holder}.{NOBODY[kind]}.{field}" if is_common else key
 
 
 def test_every_setting_is_documented():

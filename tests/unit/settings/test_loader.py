@@ -56,10 +56,7 @@ def test_what_is_not_built_yet_is_told_once_and_memory_is_used(read):
     loaded = read(SUPERVISOR)
 
     assert loaded.settings.storage.backend == "memory"
-    assert faults(loaded.notices) == {
-        ("CFG101", "storage.backend", 22),
-        ("CFG101", "alerts", 7),
-    }
+    assert faults(loaded.notices) == {("CFG101", "storage.backend", 22)}
 
 
 def test_without_any_file_the_live_product_has_something_to_show(read):

@@ -79,7 +79,7 @@ def _config_of(kind, name):
     from tapewatch.model.errors import NotFound
     from tapewatch.ports import FeedConfig
 
-    known = {"venues": "binance", "process": "candles", "stores": "parquet"}
+    known = {"venues": "binance", "process": "candles", "stores": "parquet", "notify": "slack"}
     if name != known[kind]:
         raise NotFound(kind, name, (known[kind],))
     return FeedConfig

@@ -1,0 +1,80 @@
+import asyncio
+import json
+
+import pytest
+
+from tapewatch.cli.main import main
+from tapewatch.model.times import iso
+from tests.past import ETH, at, store, surges
+
+VALUES = [1.0, 5.0, 3.0, 1.0, 1.0, 6.0, 1.0, 1.0, 4.5, 4.5]
+
+
+@pytest.fixture
+def tried(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data"
+
+    def tried(*arguments, minutes=10, stored=True):
+        if stored and not folder.exists():
+            folder.mkdir()
+            asyncio.run(store(folder, [*surges(VALUES), *surges([1.0] * 5, inst=ETH)]))
+        span = ("--from", iso(at(0)), "--to", iso(at(minutes)))
+        code = main(["alerts", "test", *arguments, *span])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return tried
+
+
+def test_it_tells_coverage_first_then_firings_notices_and_what_is_not_simulated(tried):
+    code, out, err = tried("volume_surge")
+    assert (code, err) == (0, "")
+    heads = [line.partition(" ")[0] for line in out.splitlines() if line and line[0] != " "]
+    assert heads[2:] == ["coverage", "fired", "notices", "held", "not"]
+    assert "coverage   95.00 % of the time, over 2 instruments (complete 95.00 %)" in out
+    assert "  90.00 %  okx:ETH/USDT  volume_surge_5m" in out
+    assert "fired      3 times on 1 instrument\n" in out
+    assert "2m00s  complete  BTC/USDT on binance: 5.0 times the usual volume in 5m" in out
+    assert "still fires" in out
+
+
+def test_a_condition_of_ones_own_and_other_thresholds(tried):
+    code, out, _ = tried("mine", "--when", "volume_surge_5m > 5", "--sweep", "2,4")
+    assert code == 0
+    assert out.startswith("mine: volume_surge_5m > 5\n")
+    assert "         2        3 firings on 1 instrument," in out
+    assert "         4        3 firings on 1 instrument," in out
+
+
+def test_for_programs_it_is_one_object(tried):
+    code, out, _ = tried("volume_surge", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert [len(report[name]) for name in ("coverage", "firings")] == [2, 3]
+
+
+def test_without_data_it_counts_nothing(tried):
+    code, out, err = tried("volume_surge", minutes=1, stored=True)
+    assert code == 0
+    code, out, err = tried("big_trade", minutes=1)
+    assert code == 1
+    assert "coverage   none" in out
+    assert "fired" not in out
+    assert err == "nothing is stored of it, so nothing is known\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("volume_surg",), "did you mean"),
+        (("x", "--when", "volume_surge5m > 1"), "when: unknown metric volume_surge5m"),
+        (("volume_surge", "--sweep", "two"), "sweep: 'two' is no number"),
+        (("volume_surge", "--data-dir", "nowhere"), "there is no data folder nowhere"),
+        (("x", "--when", "spread_bps > 1", "--from-trades"), "reads order books"),
+    ],
+)
+def test_a_mistake_is_a_sentence(tried, arguments, words):
+    code, out, err = tried(*arguments)
+    assert (code, out) == (2, "")
+    assert words in err

@@ -1,0 +1,85 @@
+"""Its own services are not tested here, but what becomes of their answer."""
+
+import threading
+
+import apprise
+import pytest
+
+from tapewatch.model.errors import ConfigError, Unavailable
+from tapewatch.model.secret import Secret
+from tapewatch.notify.apprise import Apprise, AppriseConfig
+from tests.notices import alert, notice
+
+# It loads its services when they are first asked for, and one of them imports imghdr.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
+
+
+class Service(apprise.NotifyBase):
+    """A service of apprise, in this process."""
+
+    secure_protocol = "tapewatchtest"
+    service_name = "test"
+    service_url = "https://example.com"
+    templates = ("{schema}://",)
+    told: list = []
+    answer = True
+    gate = threading.Event()
+
+    def send(self, body, title="", notify_type=None, **kwargs):
+        self.gate.wait()
+        self.told.append((title, body, notify_type.value))
+        return self.answer
+
+    def url(self, *args, **kwargs):
+        return "tapewatchtest://"
+
+    @staticmethod
+    def parse_url(url):
+        return apprise.NotifyBase.parse_url(url, verify_host=False)
+
+
+@pytest.fixture(autouse=True)
+def _service():
+    apprise.plugins.N_MGR["tapewatchtest"] = Service
+    Service.told, Service.answer = [], True
+    Service.gate.set()
+    yield
+    Service.gate.set()
+    apprise.plugins.N_MGR.remove("tapewatchtest")
+
+
+def channel(**more):
+    return Apprise("chat", AppriseConfig(urls=(Secret("tapewatchtest://"),), **more))
+
+
+async def test_a_notice_is_a_title_and_a_text():
+    said = await channel().send(notice(alert(severity="critical")))
+    assert said == "taken by 1 service"
+    ((title, body, kind),) = Service.told
+    assert title == "BTC/USDT: surge"
+    assert "5.2 times the usual volume" in body
+    assert kind == "failure"
+
+
+async def test_a_service_that_does_not_take_it_is_asked_again():
+    Service.answer = False
+    with pytest.raises(Unavailable, match="could not deliver"):
+        await channel().send(notice())
+
+
+async def test_a_service_that_hangs_costs_one_thread_and_no_more():
+    mine = channel(send_secs=0.05)
+    Service.gate.clear()
+    with pytest.raises(Unavailable, match="no answer within"):
+        await mine.send(notice())
+    with pytest.raises(Unavailable, match="has not ended"):
+        await mine.send(notice())
+    Service.gate.set()
+    await mine._under_way
+    assert await mine.send(notice())
+
+
+def test_an_address_that_apprise_does_not_know_is_told_without_it():
+    with pytest.raises(ConfigError, match="does not know number 2") as caught:
+        Apprise("chat", AppriseConfig(urls=(Secret("tapewatchtest://"), Secret("nope://geheim"))))
+    assert "geheim" not in str(caught.value)
