@@ -544,6 +544,7 @@ class Counters(Struct):
     last_ts: Micros = Micros(0)  # event time of the last event that went through
     dropped: dict[str, int] = field(default_factory=dict)  # by reason
     errors: dict[str, int] = field(default_factory=dict)  # by kind
+    trouble: str = ""  # what keeps it from its work now, in words; health tells it
 
     def drop(self, reason: str, count: int = 1) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + count
