@@ -26,7 +26,7 @@ from tests.talk import Basket
 
 START = 1_790_000_000_000_000
 GRID = 10_000  # microseconds; books are published at these times
-DEADLINE = 8.0
+DEADLINE = 60.0
 ONE = 100_000_000
 SIZE = Size(levels=200, trades=100_000, history_minutes=30)
 DEPTH = 50

@@ -27,7 +27,7 @@ from tests.talk import Basket
 
 START = 1_790_000_000_000_000
 GRID = 100_000  # microseconds
-DEADLINE = 8.0
+DEADLINE = 60.0
 ONE = 100_000_000
 SIZE = Size(levels=100, trades=100_000, history_minutes=30)
 SPOT, SWAP, INVERSE = "BTC-USDT", "BTC-USDT-SWAP", "BTC-USD-SWAP"

@@ -12,7 +12,7 @@ from tapewatch.sim.venues import open_venue
 
 START = 1_790_000_000_000_000
 SECOND = 1_000_000
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
 class Clock:
