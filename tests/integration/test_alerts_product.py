@@ -103,7 +103,7 @@ class Product:
             return answer.status, await answer.json(content_type=None)
 
     async def until(self, holds):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not holds():  # noqa: ASYNC110 - servers and threads do what is waited for
                 await asyncio.sleep(0.005)
 

@@ -21,7 +21,7 @@ from tapewatch.stores.seen import Seen
 NOW = Micros(1_795_224_600_000_000)  # 2026-11-21
 CHALLENGE = "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
 FAST = Hours(day_secs=0.005, night_secs=0.005)
-PATIENCE_SECS = 10
+PATIENCE_SECS = 60
 
 
 def article(number: int, title: str = "", date: str = "") -> str:

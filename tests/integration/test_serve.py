@@ -23,7 +23,7 @@ from tapewatch.serve.live import Hub
 from tapewatch.serve.operations import OPERATIONS
 from tests.serving import BTC, ETH, MINUTE, NOW, Feeder, World, book, candle, link, ticker, trade
 
-SECS = 10  # a deadline, not a measure
+SECS = 60  # a deadline, not a measure
 
 
 class Running:

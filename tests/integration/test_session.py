@@ -47,7 +47,7 @@ def feed(server, wanted="a", *, instruments=None, clock=now, limits=LIMITS, **mo
 
 async def meet(condition):
     """Poll a fact that nobody announces."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - that is the point
             await asyncio.sleep(0)
 

@@ -59,7 +59,7 @@ class World:
 
     async def __aexit__(self, *_):
         await self.bus.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.task
         await self.log.close()
 
@@ -76,7 +76,7 @@ class World:
         return [(n.id, [(a.inst, a.state) for a in n.alerts]) for n in self.couriers[channel].taken]
 
     async def until(self, holds):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not holds():  # noqa: ASYNC110 - a thread writes what is waited for
                 await asyncio.sleep(0.001)
 
