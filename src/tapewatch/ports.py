@@ -553,19 +553,6 @@ class Counters(Struct):
         self.errors[kind] = self.errors.get(kind, 0) + count
 
 
-class Calls(Struct):
-    """REST requests to one venue, each try counted."""
-
-    count: int = 0
-    total_secs: float = 0.0
-    last_secs: float = 0.0
-
-    def note(self, secs: float) -> None:
-        self.count += 1
-        self.total_secs += secs
-        self.last_secs = secs
-
-
 class Stage(IntEnum):
     """Order of draining: a stage stops when the one before it has ended."""
 

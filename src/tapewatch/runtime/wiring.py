@@ -24,7 +24,6 @@ from tapewatch.model.events import (
 from tapewatch.model.instrument import Catalogue, split_id
 from tapewatch.ports import (
     Buffer,
-    Calls,
     Clock,
     Counters,
     LinkStatus,
@@ -56,6 +55,7 @@ from tapewatch.stores.parquet import Parquet
 from tapewatch.stores.seen import Seen
 from tapewatch.stores.sqlite import Sqlite
 from tapewatch.stream.pipeline import Pipeline
+from tapewatch.wire.calls import Calls
 from tapewatch.wire.http import Http
 
 
