@@ -222,6 +222,8 @@ async def test_a_channel_that_is_dead_delays_no_other_and_no_end_of_the_product(
         for count in (1, 2, 3):
             await product.fire()
             await product.until(lambda count=count: len(product.hook.got) == count)
+        status = product.app.alerting.channels
+        await product.until(lambda: any(each.waiting == 3 and each.error for each in status()))
         _, found = await product.ask("/alerts/channels")
         by_name = {each["name"]: each for each in found["channels"]}
         assert by_name["dead"]["waiting"] == 3

@@ -21,6 +21,7 @@ from tapewatch.serve.app import Server
 from tapewatch.serve.context import Options
 from tapewatch.serve.live import Hub
 from tapewatch.serve.operations import OPERATIONS
+from tests.ports import free_port, nobody
 from tests.serving import BTC, ETH, MINUTE, NOW, Feeder, World, book, candle, link, ticker, trade
 
 SECS = 60  # a deadline, not a measure
@@ -246,8 +247,7 @@ async def test_health_is_503_when_nothing_flows():
 
 
 async def test_the_same_health_on_a_second_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     async with running(health_port=port) as one:
         status, body = await one.get(f"http://127.0.0.1:{port}/health")
         assert status == 200
@@ -559,10 +559,8 @@ async def test_tail_of_an_unknown_symbol_names_the_nearest():
 
 
 async def test_tail_without_a_server_says_what_to_do():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(Unavailable, match="tapewatch run"):
-        await tail._print("trade", "", url, 0, False)
+    with nobody() as port, pytest.raises(Unavailable, match="tapewatch run"):
+        await tail._print("trade", "", f"http://127.0.0.1:{port}", 0, False)
 
 
 async def test_tail_ends_when_the_server_stops():
