@@ -25,11 +25,13 @@ from msgspec.structs import replace
 
 from tapewatch.model.channel import Notice
 from tapewatch.model.events import Alert, AlertState, Micros
-from tapewatch.model.times import SECOND, iso
+from tapewatch.model.times import HOUR, SECOND, iso
 from tapewatch.rules.matchers import Matcher, fields_of, fits_all
 from tapewatch.rules.rule import Rule
 
 MAX_FIRING = 10_000
+MAX_OVER = 2_000
+_REMEMBERED = 6 * HOUR  # an older checkpoint is not gone on from, so nothing older is said again
 _NEVER = Micros(0)
 NO_CHANNEL = "no channel is set for this rule"
 
@@ -92,6 +94,7 @@ class State(Struct):
     groups: dict[str, _Group] = field(default_factory=dict)
     cooling: dict[str, Micros] = field(default_factory=dict)  # until, by rule, instrument, channel
     silences: dict[str, Silence] = field(default_factory=dict)
+    over: dict[str, Micros] = field(default_factory=dict)  # ended lately: by id, when
     serial: int = 0  # of notices
     silenced: int = 0  # how many silences there were
 
@@ -106,7 +109,11 @@ class Notices:
             self._note_source(opened.alert)
 
     def hear(self, alert: Alert, now: Micros) -> list[Word]:
-        """Take one alert as it is told on the bus. Hearing it twice changes nothing."""
+        """Take one alert as it is told on the bus. Hearing it twice changes nothing.
+
+        After a kill the rules say again what they said since their checkpoint, also of alerts
+        that have ended since.
+        """
         if alert.state is AlertState.FIRING:
             return self._fire(alert, now)
         if alert.state is AlertState.RESOLVED:
@@ -174,7 +181,7 @@ class Notices:
 
     def _fire(self, alert: Alert, now: Micros) -> list[Word]:
         state = self.state
-        if alert.id in state.open:
+        if alert.id in state.open or alert.id in state.over:
             return []
         channels = self._channels(alert)
         if len(state.open) >= MAX_FIRING:
@@ -219,6 +226,7 @@ class Notices:
         opened = self.state.open.pop(alert.id, None)
         if opened is None:
             return []
+        self._remember(alert.id, now)
         for sources in self._sources:
             sources.pop(alert.id, None)
         said: list[Word] = []
@@ -229,6 +237,12 @@ class Notices:
                 reason = f"it resolved while it was held: {opened.held.get(channel, '')}"
                 said.append(Suppressed(alert.id, channel, now, reason))
         return said
+
+    def _remember(self, alert_id: str, now: Micros) -> None:
+        over = self.state.over
+        over[alert_id] = now
+        while len(over) > MAX_OVER or now - next(iter(over.values()), now) > _REMEMBERED:
+            del over[next(iter(over))]
 
     def _repeat(self, opened: _Open, now: Micros) -> None:
         rule = self._policy.rules.get(opened.alert.rule)

@@ -6,6 +6,7 @@ from tapewatch.model.channel import Notice
 from tapewatch.model.events import Alert, AlertState, Micros
 from tapewatch.rules.matchers import read_all
 from tapewatch.rules.notices import (
+    MAX_OVER,
     NO_CHANNEL,
     Inhibition,
     Notices,
@@ -282,3 +283,12 @@ def test_an_alert_without_a_channel_fires_all_the_same_and_is_told_when_there_is
     later.notices = Notices(later.notices._policy, state)
     assert later.after(10).after(2).sent() == [("mail", [(BTC, FIRING)])]
     assert desk.hear(alert(RESOLVED)).notices.state.open == {}
+
+
+def test_of_what_is_over_only_so_much_is_remembered():
+    desk = Desk()
+    for number in range(MAX_OVER + 10):
+        desk.hear(alert(number=number), alert(RESOLVED, number=number))
+    assert len(desk.notices.state.over) == MAX_OVER
+    desk.after(7 * 3600).hear(alert(number="x"), alert(RESOLVED, number="x"))
+    assert list(desk.notices.state.over) == [alert(number="x").id]
