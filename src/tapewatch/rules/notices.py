@@ -85,7 +85,7 @@ class _Group(Struct):
     channel: str
     due: Micros = _NEVER
     told: Micros = _NEVER
-    waiting: dict[str, Alert] = field(default_factory=dict)  # by id, in order
+    waiting: dict[str, Alert] = field(default_factory=dict)  # by id, in order; ends by `_end_key`
     repeated: bool = True  # nothing in it is new
 
 
@@ -231,7 +231,10 @@ class Notices:
             sources.pop(alert.id, None)
         said: list[Word] = []
         for channel in self._channels(opened.alert):
-            if channel in opened.told or self._waits(alert, channel):
+            waits = self._waits(alert, channel)
+            if channel in opened.told or waits:
+                if channel in opened.told and waits:  # that it still fires is not worth telling now
+                    del self._group(alert.rule, channel).waiting[alert.id]
                 self._enqueue(alert, channel, now, repeated=False)
             else:
                 reason = f"it resolved while it was held: {opened.held.get(channel, '')}"
@@ -292,7 +295,8 @@ class Notices:
             soon = now + int(self._policy.group_wait_secs * SECOND)
             group.due = Micros(max(soon, group.told + self._interval()) if group.told else soon)
             group.repeated = True
-        group.waiting[alert.id] = alert
+        over = alert.state is AlertState.RESOLVED
+        group.waiting[_end_key(alert) if over else alert.id] = alert
         group.repeated = group.repeated and repeated
 
     def _is_far(self, group: _Group, now: Micros) -> bool:
@@ -320,12 +324,15 @@ class Notices:
         """Take out what was silenced or inhibited while it waited."""
         said: list[Word] = []
         for alert in tuple(group.waiting.values()):
-            opened = self.state.open.get(alert.id)
-            reason = self._muted(alert, now) if opened is not None else ""
-            if opened is None or not reason:
+            reason = "" if alert.state is AlertState.RESOLVED else self._muted(alert, now)
+            if not reason:
                 continue
             del group.waiting[alert.id]
-            if group.channel not in opened.told:
+            opened = self.state.open.get(alert.id)
+            if opened is None:  # it is over already
+                group.waiting.pop(_end_key(alert), None)
+                said.append(Suppressed(alert.id, group.channel, now, reason))
+            elif group.channel not in opened.told:
                 said += self._hold(opened, group.channel, reason, now)
         return said
 
@@ -346,8 +353,16 @@ def title(notice: Notice) -> str:
     count = len({alert.inst for alert in about})
     what = about[0].inst.partition(":")[2] if count == 1 else f"{count} symbols"
     head = "" if firing else "resolved: "
+    over = {alert.id for alert in notice.alerts if alert.state is AlertState.RESOLVED}
     again = " (still)" if notice.repeated and firing else ""
+    if firing and all(alert.id in over for alert in firing):
+        again = " (over already)"
     return f"{head}{what}: {notice.rule}{again}"
+
+
+def _end_key(alert: Alert) -> str:
+    """An alert that ends before it was told waits twice: its beginning has the numbers."""
+    return f"{alert.id} is over"
 
 
 def _group_key(rule: str, channel: str) -> str:

@@ -85,9 +85,25 @@ def test_the_end_of_what_was_told_is_told():
     assert title(desk.said[-1]) == "resolved: BTC/USDT: surge"
 
 
-def test_what_resolves_before_it_was_told_is_told_once():
+def test_what_resolves_before_it_was_told_is_told_once_with_its_beginning():
     desk = Desk(rule()).hear(alert(), alert(RESOLVED)).after(2).after(100)
-    assert desk.sent() == [("mail", [(BTC, RESOLVED)])]
+    assert desk.sent() == [("mail", [(BTC, FIRING), (BTC, RESOLVED)])]
+    assert title(desk.said[-1]) == "BTC/USDT: surge (over already)"
+
+
+def test_what_resolves_before_it_was_told_is_held_if_it_was_silenced_meanwhile():
+    desk = Desk(rule()).hear(alert(), alert(inst=ETH), alert(RESOLVED))
+    silence(desk, 60, f"inst={BTC}")
+    desk.after(2).after(100)
+    assert desk.sent() == [("mail", [(ETH, FIRING)])]
+    assert [reason.split()[0] for reason in desk.reasons()] == ["silenced"]
+
+
+def test_what_resolves_while_it_waits_to_be_repeated_is_told_as_over():
+    desk = Desk(rule(repeat_secs=60)).hear(alert()).after(2).after(61)
+    assert desk.notices.next_group()
+    desk.hear(alert(RESOLVED)).after(40)
+    assert desk.sent() == [("mail", [(BTC, FIRING)]), ("mail", [(BTC, RESOLVED)])]
 
 
 def test_an_alert_that_is_heard_twice_is_told_once():
