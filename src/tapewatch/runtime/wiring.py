@@ -117,7 +117,7 @@ class App:
             self._checkpoint, self.pipeline, self.parquet, self.clock
         ):
             await self.bus.publish(derived, skip=self._reader)
-        self.alerting.agree_with(telling.firing(self.plan.processors, self.plan.rules.rules))
+        self.alerting.agree_with(telling.firing(self.plan.processors))
 
     async def run(self, stop: asyncio.Event) -> int:
         """Run until `stop`; give the exit code. Everything accepted is written when it returns."""
