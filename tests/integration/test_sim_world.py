@@ -140,6 +140,12 @@ async def test_one_venue_is_silent_while_its_sockets_stay_open():
         others = (each for name, each in world.exchanges.items() if name != "bybit")
         assert not any(each.faults.counts for each in others)
         assert not bybit.closed
+        await bybit.send_json({"op": "subscribe", "args": ["orderbook.50.BTCUSDT"]})
+        while "op" not in await bybit.receive_json():
+            pass  # what was traded before
+        await world.advance(30 * SECOND)  # 75 s: the first snapshot is lost like all the others
+        await bybit.send_json({"op": "ping"})
+        assert (await bybit.receive_json())["ret_msg"] == "pong"
         await bybit.close()
 
 

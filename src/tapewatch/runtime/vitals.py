@@ -25,6 +25,7 @@ PROCESS: InstrumentId = "tapewatch:*"
 _PACE = f"{PACE_SECS}s"
 _RECENT = "5m"
 _STEPS = 30
+_NAMED = 3  # links in the evidence
 _UNCOUNTED = ("tick", "dead_letter")
 MEASURES = (
     Measure("feed_silent_secs", (_PACE,), "secs", "since a venue sent any data, as binance:*"),
@@ -111,10 +112,13 @@ class Vitals:
         if not _is_wanted(links):
             course.since = now
         down = [link for link in links if _is_down(link)]
-        words = tuple(_words(link) for link in down[:3])
         silent = max(0, now - course.since) / SECOND
-        yield _metric(now, inst, "feed_silent_secs", silent, evidence=words)
-        yield _metric(now, inst, "feed_links_down", float(len(down)), evidence=words)
+        for name, value, told in (
+            ("feed_silent_secs", silent, links if silent > PACE_SECS else ()),
+            ("feed_links_down", float(len(down)), down),
+        ):
+            words = tuple(_words(link) for link in told[:_NAMED])
+            yield _metric(now, inst, name, value, evidence=words)
         late = [(link.latency_ms, link.route) for link in links if link.latency_ms is not None]
         if late:
             latency, route = max(late)
@@ -198,7 +202,10 @@ def _is_down(link: LinkStatus) -> bool:
 
 
 def _words(link: LinkStatus) -> str:
-    return f"{link.route}: {link.state.value}" + (f", {link.error[:120]}" if link.error else "")
+    words = f"{link.route}: {link.state.value}"
+    if link.stalled:
+        words += f", {len(link.stalled)} streams beyond their rhythm"
+    return f"{words}, {link.error[:120]}" if link.error else words
 
 
 def _waiting(reader: LocalReader) -> int:

@@ -75,6 +75,13 @@ def test_silence_grows_until_data_come(stage):
     assert stage.look(2)[VENUE, "feed_silent_secs"].value == 2
 
 
+def test_silence_on_a_live_link_is_told_with_its_streams(stage):
+    stage.link.stalled = ("BTC/USDT trade: silent for 9 s", "ETH/USDT trade: silent for 8 s")
+    stage.look()
+    words = stage.look(20)[VENUE, "feed_silent_secs"].evidence
+    assert words == ("one: live, 2 streams beyond their rhythm",)
+
+
 def test_silence_is_remembered_when_the_link_that_spoke_is_gone(stage):
     stage.look()
     stage.link.last_data = stage.now()
