@@ -4,7 +4,17 @@
 against it. A new address is a handler and an entry here.
 """
 
-from tapewatch.serve import completeness, health, news, openapi, rest, stats, status, views
+from tapewatch.serve import (
+    completeness,
+    detectors,
+    health,
+    news,
+    openapi,
+    rest,
+    stats,
+    status,
+    views,
+)
 from tapewatch.serve.alert_operations import ALERTS
 from tapewatch.serve.ask import Ask, Operation, Param, Reply, query_param
 from tapewatch.serve.context import Context
@@ -120,8 +130,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/detectors",
         name="getDetectors",
         tag="system",
-        text="The processors that run: what each reads and gives.",
-        handler=rest.get_detectors,
+        text="The processors that run: numbers, settings, and whether each has shown that it works.",
+        handler=detectors.get_detectors,
         answer=views.Detectors,
     ),
     Operation(
