@@ -106,6 +106,14 @@ def plan_of(loaded: loader.Loaded, *, serve: bool = True, demo: bool = False) ->
     )
 
 
+def deriving_of(loaded: loader.Loaded) -> tuple[Processor[Any], ...]:
+    """All that works on events, with the settings' detectors and rules: for a replay."""
+    processors = processors_of(detectors_of(loaded))
+    rules = rules_of(loaded, measures_of(processors))
+    loaded.refuse()
+    return with_rules(processors, rules)
+
+
 def venues_of(settings: Settings) -> tuple[Venue, ...]:
     return tuple(
         Venue(name, plugins.load("venues", name).build(name, config), config)
