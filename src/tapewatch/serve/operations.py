@@ -8,6 +8,7 @@ from tapewatch.serve import (
     completeness,
     detectors,
     health,
+    measured,
     news,
     openapi,
     rest,
@@ -151,6 +152,19 @@ OPERATIONS: tuple[Operation, ...] = (
         text="Prometheus text.",
         handler=rest.get_metrics,
         content_type="text/plain",
+    ),
+    Operation(
+        method="GET",
+        path="/metrics/{symbol}",
+        name="getMeasured",
+        tag="market",
+        text="The newest metrics of one instrument, each with its quality.",
+        handler=measured.get_measured,
+        answer=measured.MeasuredOf,
+        params=(
+            _SYMBOL,
+            query_param("names", "With commas; all if absent", "volatility,volume_surge"),
+        ),
     ),
     Operation(
         method="GET",
