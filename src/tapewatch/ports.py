@@ -19,6 +19,7 @@ from tapewatch.model.events import (
     Coverage,
     Event,
     InstrumentId,
+    Metric,
     Micros,
     Quote,
     Ticker,
@@ -171,10 +172,7 @@ class Conversation(Protocol):
         ...
 
     def lost(self, reason: str, now: Micros, out: Batch) -> None:
-        """The link is gone. Books that no other link carries are void: `Gap`.
-
-        `NOT_WANTED`: it will not come back either.
-        """
+        """The link is gone, for good if NOT_WANTED. Books that no other carries are void: `Gap`."""
         ...
 
 
@@ -478,7 +476,7 @@ class Latest(Struct):
     quote: Quote | None = None
     ticker: Ticker | None = None
     candles: dict[str, Candle] = field(default_factory=dict)  # by interval, open or closed
-    metrics: dict[str, float] = field(default_factory=dict)  # "name window"
+    metrics: dict[str, Metric] = field(default_factory=dict)  # "name window"
     updated: Micros = Micros(0)
 
     @property

@@ -96,7 +96,8 @@ class ExchangeFeed:
         crew = Crew()
         http = Http(self.name, self._dialect.limits, self._rng, calls=self.calls)
         clock = Steady(self._clock, asyncio.get_running_loop().time)
-        flow = Outflow(outlet, clock, self.counters, crew.fail)
+        handed = self._tape.handed if self._tape is not None else None
+        flow = Outflow(outlet, clock, self.counters, crew.fail, handed)
         try:
             await self._learn(http)
             self._begin_tape()

@@ -12,8 +12,8 @@ TapewatchError
 Anything else is a bug: it is logged with its traceback and the worker is restarted.
 `except Exception` stands only where a bug must cost one thing and no more: around a decoder that
 reads a venue's bytes (one dead letter), around `on_event` (one key), around an HTTP handler (one
-request), around a channel's `send` (one attempt), in the supervisor (one worker), and at the
-command line's last door (a crash report).
+request), around a channel's `send` (one attempt), around a detector's proof (its verdict), in the
+supervisor (one worker), and at the command line's last door (a crash report).
 """
 
 

@@ -7,6 +7,7 @@ little. Until `warmup` windows are over there is not enough history: 0, PARTIAL,
 Told once a second while the ratio is above `loud` or was, else once a minute.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -178,12 +179,18 @@ class VolumeSurge:
         return state
 
 
-def _positive() -> list[AnyEvent]:
-    calm = _stage.quiet(26 * 60)
-    return [*calm, *(_stage.trade(26 * 60 + n, 9_000 + n, 60_000.0, 0.2) for n in range(60))]
+_WARM = 102 * 60  # seconds: 20 windows of five minutes, by which the ready-made rule goes
+
+
+def _quiet(until: float = _WARM + 300.0) -> Iterator[AnyEvent]:
+    return _stage.quiet(until, every=2.0)
+
+
+def _positive() -> Iterator[AnyEvent]:
+    yield from _quiet(_WARM)
+    for n in range(60):
+        yield _stage.trade(_WARM + n, 9_000 + n, 60_000.0, 0.2)
 
 
 PLUGIN = Plugin(config=VolumeSurgeConfig, build=VolumeSurge)
-PROOF = Proof(
-    NAME, 4.0, lambda: _stage.seconds(_positive()), lambda: _stage.seconds(_stage.quiet(27 * 60))
-)
+PROOF = Proof(NAME, 4.0, lambda: _stage.seconds(_positive()), lambda: _stage.seconds(_quiet()))

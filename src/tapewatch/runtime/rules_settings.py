@@ -74,15 +74,24 @@ def _note_venues(loaded: Loaded, path: str, patterns: Sequence[str]) -> None:
 def usual_rules(settings: Settings) -> tuple[Rule, ...]:
     """The ready-made ones, and those of the thresholds."""
     alerts = settings.alerts
-    usual: tuple[Rule, ...] = ()
-    if alerts.defaults:
-        section = settings.detectors.get("liquidation_spike")
-        sigma = section.sigma if isinstance(section, LiquidationSpikeConfig) else SIGMA
-        usual = ready_made(sigma)
+    usual = ready_made_of(settings)
     if alerts.thresholds is not None:
         given = alerts.thresholds
         usual += of_thresholds(given.pct_24h, given.pct_short, given.cooldown_ms)
     return usual
+
+
+def ready_made_of(settings: Settings) -> tuple[Rule, ...]:
+    if not settings.alerts.defaults:
+        return ()
+    section = settings.detectors.get("liquidation_spike")
+    return ready_made(section.sigma if isinstance(section, LiquidationSpikeConfig) else SIGMA)
+
+
+def usual_in_force(settings: Settings, found: RuleSet) -> tuple[Rule, ...]:
+    """Those of the ready-made ones in whose place no other is written."""
+    usual = ready_made_of(settings)
+    return tuple(rule for rule in found.rules if rule in usual)
 
 
 def with_rules(processors: Sequence[Processor[Any]], found: RuleSet) -> tuple[Processor[Any], ...]:

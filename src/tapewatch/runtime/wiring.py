@@ -42,6 +42,7 @@ from tapewatch.runtime.delivery import Outside
 from tapewatch.runtime.plan import CcxtVenue, Plan, Venue
 from tapewatch.runtime.processing import Gate, PipelineWorker
 from tapewatch.runtime.pump import Pump
+from tapewatch.runtime.selftest import SelfTest
 from tapewatch.runtime.spill import Spill
 from tapewatch.runtime.subscriptions import Subscriptions, merge
 from tapewatch.runtime.supervisor import Supervisor
@@ -78,6 +79,7 @@ class App:
         self.server: Server | None = None
         self.hub: Hub | None = None
         self.alerting: Alerting
+        self.self_test = SelfTest(plan.detectors)
         self._workers: dict[str, Any] = {}
         self._sinks: dict[str, Counters] = {}
         self._supervisor = Supervisor(
@@ -110,6 +112,7 @@ class App:
         self._add_stores()
         await self._add_alerting()
         self._add(Stage.SERVE, ClockWatch())
+        self._add(Stage.SERVE, self.self_test)
         if self.plan.serve:
             self._add_server(catalogue, subscriptions)
         assert self._checkpoint is not None
@@ -278,6 +281,8 @@ class App:
             version=__version__,
             demo=self.plan.demo,
             processors=self.plan.processors,
+            detectors={each.name: each for each in self.plan.detectors},
+            proofs=self.self_test.results,
             rules=self.plan.rules,
             preview=self._previews(),
             alerting=self.alerting,

@@ -4,11 +4,12 @@ The handlers know nothing else of the product. Everything here is a value, a con
 or a function to ask; nothing is kept, so no answer can be older than the moment of asking.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
+from tapewatch.analysis.selftest import Detector, Result
 from tapewatch.model.channel import ChannelStatus
 from tapewatch.model.errors import Ambiguous, Unavailable
 from tapewatch.model.events import Alert, InstrumentId, Micros
@@ -119,6 +120,8 @@ class Context(Struct, kw_only=True):
     version: str
     demo: bool = False
     processors: Sequence[Processor[Any]] = ()
+    detectors: Mapping[str, Detector] = field(default_factory=dict)  # by processor
+    proofs: Mapping[str, Result] = field(default_factory=dict)  # what came of the self-test so far
     rules: RuleSet = field(default_factory=lambda: RuleSet(()))
     preview: Previews | None = None
     alerting: Desk | None = None

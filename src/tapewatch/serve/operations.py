@@ -4,7 +4,18 @@
 against it. A new address is a handler and an entry here.
 """
 
-from tapewatch.serve import completeness, health, news, openapi, rest, stats, status, views
+from tapewatch.serve import (
+    completeness,
+    detectors,
+    health,
+    measured,
+    news,
+    openapi,
+    rest,
+    stats,
+    status,
+    views,
+)
 from tapewatch.serve.alert_operations import ALERTS
 from tapewatch.serve.ask import Ask, Operation, Param, Reply, query_param
 from tapewatch.serve.context import Context
@@ -120,8 +131,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/detectors",
         name="getDetectors",
         tag="system",
-        text="The processors that run: what each reads and gives.",
-        handler=rest.get_detectors,
+        text="The processors that run: numbers, settings, and whether each has shown that it works.",
+        handler=detectors.get_detectors,
         answer=views.Detectors,
     ),
     Operation(
@@ -141,6 +152,19 @@ OPERATIONS: tuple[Operation, ...] = (
         text="Prometheus text.",
         handler=rest.get_metrics,
         content_type="text/plain",
+    ),
+    Operation(
+        method="GET",
+        path="/metrics/{symbol}",
+        name="getMeasured",
+        tag="market",
+        text="The newest metrics of one instrument, each with its quality.",
+        handler=measured.get_measured,
+        answer=measured.MeasuredOf,
+        params=(
+            _SYMBOL,
+            query_param("names", "With commas; all if absent", "volatility,volume_surge"),
+        ),
     ),
     Operation(
         method="GET",

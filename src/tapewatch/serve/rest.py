@@ -133,16 +133,6 @@ async def get_exchanges(context: Context, ask: Ask) -> views.Exchanges:
     return views.Exchanges(exchanges)
 
 
-async def get_detectors(context: Context, ask: Ask) -> views.Detectors:
-    ask.done()
-    return views.Detectors(
-        [
-            views.Detector(name=p.name, wants=views.names(p.wants), gives=views.names(p.gives))
-            for p in context.processors
-        ]
-    )
-
-
 async def get_storage(context: Context, ask: Ask) -> views.Storage:
     ask.done()
     counters = context.counters()
