@@ -114,6 +114,8 @@ class Candles:
         return []
 
     async def sql(self, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        if self.error is not None:
+            raise self.error
         return [], []
 
 
