@@ -206,7 +206,7 @@ def _block(notice: Notice, alert: Alert) -> str:
     colour = _OVER if over else _COLOURS.get(alert.severity, "#222")
     lines = "<br>".join(escape(line) for line in _words.details(alert))
     address = _words.link(notice, alert)
-    why = f'<br><a href="{escape(address)}">why</a>' if address else ""
+    why = f'<br><a href="{escape(address)}">why, with the chart</a>' if address else ""
     return (
         f'<div style="border-left:4px solid {colour};padding:2px 0 2px 10px;margin:0 0 12px">'
         f"<b>{escape(_words.headline(alert))}</b><br>"
