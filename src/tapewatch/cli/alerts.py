@@ -8,9 +8,8 @@ from cyclopts import App, Parameter
 
 from tapewatch.cli import _alert_channels, _alert_log
 from tapewatch.cli._alert_silence import silences
+from tapewatch.cli._span import span
 from tapewatch.model.errors import ConfigError
-from tapewatch.model.events import Micros
-from tapewatch.model.times import parse_time
 
 if TYPE_CHECKING:
     from tapewatch.rules.preview import Report
@@ -133,22 +132,9 @@ def _ask(rule: str, wish: Wish, source: Source) -> "Report":
         rule=rule, when=wish.when, resolve_when=wish.resolve_when, instruments=wish.instruments,
         hold_secs=wish.hold_secs,
     )  # fmt: skip
-    since, until = _times(source.since, source.until)
+    since, until = span(source.since, source.until)
     question = Question(
         rule=change.of(plan.rules.rules), since=since, until=until, sweep=wish.sweep
     )
     say = partial(print, file=sys.stderr)
     return asyncio.run(preview(folder, question, plan, from_trades=source.from_trades, say=say))
-
-
-def _times(since: str, until: str) -> tuple[Micros, Micros]:
-    from tapewatch.runtime.clock import wall_clock
-
-    now = wall_clock()
-    try:
-        begin, end = parse_time(since, now), parse_time(until, now)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    if begin >= end:
-        raise ConfigError(f"--from {since} is not before --to {until}")
-    return begin, end

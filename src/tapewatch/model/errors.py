@@ -64,3 +64,14 @@ class NotFound(TapewatchError):
         self.what = what
         self.name = name
         self.suggestions = suggestions
+
+
+def where(error: BaseException) -> str:
+    """Tell the file and line at which it was raised: without its text, which may hold secrets."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "no trace"
+    file = trace.tb_frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
+    return f"{file}:{trace.tb_lineno}"

@@ -97,10 +97,7 @@ async def get_firing(context: Context, ask: Ask) -> FiringNow:
 
 async def get_history(context: Context, ask: Ask) -> History:
     limit = ask.whole("limit", 100, 1, MAX_LINES)
-    end = ask.moment("end", Micros(ask.now + 1))
-    start = ask.moment("start", Micros(max(0, end - DAY)))
-    if start >= end and not ask.faults:
-        ask.fault("start", f"{iso(start)} is not before the end, {iso(end)}")
+    start, end = ask.span(DAY, Micros(ask.now + 1))
     ask.done()
     found = await desk_of(context).history(start, end, limit, ask.text("channel"))
     lines = [
