@@ -103,6 +103,7 @@ class Notices:
     def __init__(self, policy: Policy, state: State | None = None) -> None:
         self.state = state or State()
         self._policy = policy
+        self._assumed: set[str] = set()  # ended, as far as we know
         # By inhibition: which of the open alerts are its sources, and their fields.
         self._sources: tuple[dict[str, dict[str, str]], ...] = tuple({} for _ in policy.inhibitions)
         for opened in self.state.open.values():
@@ -162,6 +163,7 @@ class Notices:
             alert = opened.alert
             text = f"{alert.text}: it ended while nobody watched, or its rule is gone"
             over = AlertState.RESOLVED
+            self._assumed.add(alert_id)  # a repaired trade may show that it goes on
             unheard.append(replace(alert, state=over, text=text, ts=now, recv=now))
         return unheard
 
@@ -226,7 +228,10 @@ class Notices:
         opened = self.state.open.pop(alert.id, None)
         if opened is None:
             return []
-        self._remember(alert.id, now)
+        if alert.id in self._assumed:
+            self._assumed.discard(alert.id)
+        else:
+            self._remember(alert.id, now)
         for sources in self._sources:
             sources.pop(alert.id, None)
         said: list[Word] = []

@@ -308,3 +308,11 @@ def test_of_what_is_over_only_so_much_is_remembered():
     assert len(desk.notices.state.over) == MAX_OVER
     desk.after(7 * 3600).hear(alert(number="x"), alert(RESOLVED, number="x"))
     assert list(desk.notices.state.over) == [alert(number="x").id]
+
+
+def test_what_was_only_thought_to_be_over_is_told_when_it_goes_on():
+    desk = Desk(rule()).hear(alert()).after(2).restarted()
+    desk.hear(*desk.notices.missed([], {alert().id}, desk.now)).after(40)
+    desk.hear(alert()).after(40).hear(alert(RESOLVED)).after(40).hear(alert()).after(40)
+    states = [states for _, states in desk.sent()]
+    assert states == [[(BTC, FIRING)], [(BTC, RESOLVED)], [(BTC, FIRING)], [(BTC, RESOLVED)]]
