@@ -129,7 +129,7 @@ class Notices:
         said: list[Word] = []
         for opened in state.open.values():
             said += self._ask_again(opened, now)
-            self._repeat(opened, now)
+            said += self._repeat(opened, now)
         return said + self.give(now)
 
     def give(self, now: Micros) -> list[Word]:
@@ -252,15 +252,20 @@ class Notices:
         while len(over) > MAX_OVER or now - next(iter(over.values()), now) > _REMEMBERED:
             del over[next(iter(over))]
 
-    def _repeat(self, opened: _Open, now: Micros) -> None:
-        rule = self._policy.rules.get(opened.alert.rule)
+    def _repeat(self, opened: _Open, now: Micros) -> list[Word]:
+        rule, said = self._policy.rules.get(opened.alert.rule), list[Word]()
         if rule is None or not rule.repeat_secs:
-            return
+            return said
         for channel, told in opened.told.items():
-            if now - told < rule.repeat_secs * SECOND or self._muted(opened.alert, now):
+            is_due = now - told >= rule.repeat_secs * SECOND
+            if not is_due or self._waits(opened.alert, channel):
                 continue
-            if not self._waits(opened.alert, channel):
+            if reason := self._muted(opened.alert, now):
+                said += self._hold(opened, channel, f"not repeated: {reason}", now)
+            else:
+                opened.held.pop(channel, None)
                 self._enqueue(opened.alert, channel, now, repeated=True)
+        return said
 
     # --- why not ---
 
