@@ -298,7 +298,8 @@ class App:
 
     def _previews(self) -> Previews | None:
         aside = self.plan.previews
-        return None if aside is None else preview.beside(aside, self.plan.rules.measures)
+        policy = self.plan.telling.policy
+        return None if aside is None else preview.beside(aside, self.plan.rules.measures, policy)
 
     def _telemetry(self) -> Telemetry:
         return Telemetry(
