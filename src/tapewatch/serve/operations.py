@@ -4,7 +4,7 @@
 against it. A new address is a handler and an entry here.
 """
 
-from tapewatch.serve import completeness, health, news, openapi, rest, stats, status, views
+from tapewatch.serve import compare, completeness, health, news, openapi, rest, stats, status, views
 from tapewatch.serve.alert_operations import ALERTS
 from tapewatch.serve.ask import Ask, Operation, Param, Reply, query_param
 from tapewatch.serve.context import Context
@@ -199,6 +199,19 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=rest.get_book,
         answer=views.Book,
         params=(_SYMBOL, query_param("depth", "Levels a side; 20 if absent", "20", "integer")),
+    ),
+    Operation(
+        method="GET",
+        path="/compare",
+        name="getCompare",
+        tag="market",
+        text="One coin at all exchanges: best bid and offer, divergence, leads, and who does not count.",
+        handler=compare.get_compare,
+        answer=compare.Comparison,
+        params=(
+            query_param("base", "The coin; if absent every symbol that two or more trade", "BTC"),
+            query_param("quote", "Only pairs in this one; USD and USDT are different", "USDT"),
+        ),
     ),
     Operation(
         method="GET",
