@@ -49,7 +49,11 @@ class Sight(Struct, array_like=True):
     def void(self, reason: str) -> None:
         self.quote = None
         self.gap = reason
-        self.edge = Micros(0)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew with its times."""
+        self.edge = self.told = Micros(0)
         self.prices = Samples(self.prices.width, self.prices.count)
 
 
