@@ -33,6 +33,7 @@ from tapewatch.ports import (
     WhenFull,
 )
 from tapewatch.runtime import catalogues, ccxt_venues, preview, recovery, telling, vitals
+from tapewatch.runtime.across import PipelineAcross
 from tapewatch.runtime.alerting import Alerting
 from tapewatch.runtime.behind import Behind
 from tapewatch.runtime.books import PipelineBooks
@@ -266,6 +267,7 @@ class App:
         context = Context(
             hot=self.plan.hot,
             books=PipelineBooks(self.pipeline),
+            across=PipelineAcross(self.pipeline),
             query=self.plan.query,
             ledger=self.sqlite,
             catalogue=catalogue,
