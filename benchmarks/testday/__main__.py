@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.testday.day import run
+from benchmarks.testday.day import Scene, run
 from benchmarks.testday.judge import Tally, judge
 from benchmarks.testday.page import insert, markdown, particulars
 from benchmarks.testday.truth import usual_volume
@@ -19,11 +19,9 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "detectors.md"
 
 def main() -> int:
     options = _parse()
+    scene = Scene(seed=options.seed, rate=options.rate, hours=options.hours)
     with ProcessPoolExecutor(2) as pool:
-        days = [
-            pool.submit(run, options.seed, options.rate, options.hours, planted=planted)
-            for planted in (True, False)
-        ]
+        days = [pool.submit(run, scene, planted=planted) for planted in (True, False)]
         planted, quiet = (day.result() for day in days)
     usual = usual_volume(quiet.truths)
     found, calm = judge(planted, usual), judge(quiet, usual)
