@@ -5,11 +5,13 @@ from typing import Any
 from msgspec import Struct, field
 
 from benchmarks.testday.floor import SECOND, START, VENUES, Floor, Truth
+from benchmarks.testday.looks import Looks
 from benchmarks.testday.plants import Expected, Plant, draw, pace
 from tapewatch.model.events import Alert, AlertState, DeadLetter
 from tapewatch.rules.defaults import RuleSet, in_force, ready_made
 from tapewatch.rules.rule import Rule
 from tapewatch.rules.rulebook import measures_of
+from tapewatch.runtime import vitals
 from tapewatch.runtime.launch import processors_of
 from tapewatch.runtime.rules_settings import with_rules
 from tapewatch.stream.pipeline import Pipeline
@@ -54,7 +56,8 @@ def run(scene: Scene, *, planted: bool) -> Day:
         drawn = draw(floor, scene.seed, scene.hours) if scene.plants is None else scene.plants
         plants = sorted(drawn, key=lambda plant: plant.at)
     processors = processors_of(scene.sections)
-    found = in_force((WHALE,), ready_made(), measures_of(processors))
+    measures = (*measures_of(processors), *vitals.MEASURES)
+    found = in_force((WHALE,), ready_made(), measures)
     pipeline = Pipeline(with_rules(processors, found))
     spells = _spells(floor, plants, pipeline, int(scene.hours * 3_600))
     told = [(plant, plant.expected(floor)) for plant in plants]
@@ -66,13 +69,13 @@ def _names(found: RuleSet) -> list[str]:
 
 
 def _spells(floor: Floor, plants: list[Plant], pipeline: Pipeline, secs: int) -> list[Spell]:
-    waiting = list(plants)
+    waiting, looks = list(plants), Looks(floor)
     spells: dict[str, Spell] = {}
     for sec in range(secs):
         floor.pace(pace(sec))
         while waiting and waiting[0].at <= START + sec * SECOND:
             waiting.pop(0).begin(floor)
-        for event in pipeline.process(floor.advance()):
+        for event in pipeline.process([*floor.advance(), *looks.look(sec)]):
             if type(event) is DeadLetter:
                 raise RuntimeError(f"a processor failed: {event.error}")
             if type(event) is Alert:

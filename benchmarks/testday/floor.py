@@ -117,15 +117,15 @@ class Floor:
             truth.volume.append(0.0)
             truth.middle.append(truth.middle[-1] if truth.middle else 0.0)
         events = self._events(happened)
-        heard = [each for each in events if not self._is_muted(each.inst.partition(":")[0])]
+        heard = [each for each in events if not self.is_muted(each.inst.partition(":")[0])]
         ticks = [
             Tick(Micros(self.now), Micros(self.now + _LATENCY), source)
             for source in self.sources
-            if not self._is_muted(source)
+            if not self.is_muted(source)
         ]
         return [*heard, *ticks]
 
-    def _is_muted(self, source: str) -> bool:
+    def is_muted(self, source: str) -> bool:
         return self.muted.get(source, 0) >= self.now
 
     def _events(self, happened) -> list:

@@ -36,8 +36,9 @@ SCENE = Scene(
         Plant("large liquidations", at(18), SWAP),
         Plant("many liquidations", at(21), FUTURE),
         Plant("surge", at(20), "bybit:BTC/USDT"),
-        Plant("astray", at(29), "okx"),
-        Plant("depeg", at(31), "USDC"),
+        Plant("silence", at(27), "coinbase"),
+        Plant("astray", at(31), "okx"),
+        Plant("depeg", at(33), "USDC"),
         Plant("cascade", at(38), ""),
     ),
 )
@@ -54,7 +55,7 @@ def tallies(quiet):
 
 
 @pytest.mark.parametrize(
-    "rule", ["big_trade", "whale", "liq_spike", "volume_surge", "depeg", "divergence"]
+    "rule", ["big_trade", "whale", "liq_spike", "volume_surge", "depeg", "divergence", "stale_feed"]
 )
 def test_what_is_planted_is_told_and_nothing_wrong(tallies, rule):
     tally = tallies[rule]

@@ -20,7 +20,7 @@ from tapewatch.feeds.ccxt_config import CcxtConfig, CcxtWords
 from tapewatch.model.errors import ConfigError
 from tapewatch.ports import FeedConfig, Hot, Processor, Sink
 from tapewatch.rules.rulebook import measures_of
-from tapewatch.runtime import ccxt_venues, plugins, selftest
+from tapewatch.runtime import ccxt_venues, plugins, selftest, vitals
 from tapewatch.runtime.aside import Aside
 from tapewatch.runtime.clock import wall_clock
 from tapewatch.runtime.delivery import Pace
@@ -72,7 +72,7 @@ def plan_of(loaded: loader.Loaded, *, serve: bool = True, demo: bool = False) ->
     news = news_of(loaded)
     sections = detectors_of(loaded)
     processors = processors_of(sections)
-    rules = rules_of(loaded, measures_of(processors))
+    rules = rules_of(loaded, (*measures_of(processors), *vitals.MEASURES))
     telling = telling_of(loaded, rules)
     loaded.refuse()  # before anything touches disk or network
     stored = partial(_store, settings.storage, settings.storage.query, data_dir=folder)
@@ -109,7 +109,7 @@ def plan_of(loaded: loader.Loaded, *, serve: bool = True, demo: bool = False) ->
 def deriving_of(loaded: loader.Loaded) -> tuple[Processor[Any], ...]:
     """All that works on events, with the settings' detectors and rules: for a replay."""
     processors = processors_of(detectors_of(loaded))
-    rules = rules_of(loaded, measures_of(processors))
+    rules = rules_of(loaded, (*measures_of(processors), *vitals.MEASURES))
     loaded.refuse()
     return with_rules(processors, rules)
 

@@ -33,7 +33,7 @@ from tapewatch.ports import (
     Subscription,
     WhenFull,
 )
-from tapewatch.runtime import catalogues, ccxt_venues, preview, recovery, telling
+from tapewatch.runtime import catalogues, ccxt_venues, preview, recovery, telling, vitals
 from tapewatch.runtime.alerting import Alerting
 from tapewatch.runtime.behind import Behind
 from tapewatch.runtime.books import PipelineBooks
@@ -216,11 +216,23 @@ class App:
             self.plan.checkpoint_secs,
         )
         self._add(Stage.PROCESS, worker)
+        self._add_vitals(worker)
         hot = self.bus.subscribe("hot", HotWorker.wants, self._must_see)
         self._add(Stage.STORE, HotWorker(self.plan.hot, hot))
         resync = self.bus.subscribe("resync", ResyncWorker.wants, self._must_see)
         self._add(Stage.STORE, ResyncWorker(self.feeds, resync))
         self._add(Stage.SERVE, self._checkpoint)
+
+    def _add_vitals(self, worker: PipelineWorker) -> None:
+        facts = vitals.Facts(
+            clock=self.clock,
+            feeds=self.feeds,
+            processing=self.processing,
+            readers=lambda: self.bus.readers,
+            counters=self.counters,
+            mark=lambda: worker.mark,
+        )
+        self._add(Stage.INGEST, vitals.Vitals(facts, self.bus.publish))  # an input like any other
 
     def _add_stores(self) -> None:
         outside = Outside(letters=self._letters, clock=self.clock)

@@ -82,7 +82,7 @@ async def get_symbols(context: Context, ask: Ask) -> views.Symbols:
         channels.setdefault(subscription.inst, []).append(subscription.channel)
     cached = [inst for inst, latest in hot.items() if latest.price is not None]
     states = []
-    for inst in sorted({*channels, *hot}):
+    for inst in sorted({*channels, *cached}):  # numbers of `all:` and `binance:*` are no symbols
         latest = hot.get(inst)
         states.append(
             views.SymbolState(
