@@ -111,3 +111,15 @@ def test_times_may_count_back_from_now(tapewatch):
     done = tapewatch("analyze", "BTC-USDT", "--from", "-1h", "--to", "-1m")
     assert done.stderr == "nothing is stored there yet: `tapewatch run` collects\n"
     assert done.returncode == 1
+
+
+def test_the_doctor_says_of_each_detector_whether_it_can_fire(tapewatch, tmp_path):
+    well = tapewatch("doctor", "--only", "detectors")
+    assert well.returncode == 0, well.stderr
+    assert " ✓ volume_surge         volume_surge reached" in well.stdout
+    (tmp_path / "tapewatch.yaml").write_text("detectors: {whale: {usd_min: 50000000}}")
+    silenced = tapewatch("doctor", "--only", "detectors")
+    assert silenced.returncode == 0, silenced.stderr
+    (line,) = [each for each in silenced.stdout.splitlines() if " whale " in each]
+    assert line.startswith(" ▲ whale")
+    assert "usd_min 50000000.0 (usually 500000.0)" in line
