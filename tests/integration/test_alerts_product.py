@@ -103,7 +103,7 @@ class Product:
             return answer.status, await answer.json(content_type=None)
 
     async def until(self, holds):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not holds():  # noqa: ASYNC110 - servers and threads do what is waited for
                 await asyncio.sleep(0.005)
 
@@ -222,6 +222,8 @@ async def test_a_channel_that_is_dead_delays_no_other_and_no_end_of_the_product(
         for count in (1, 2, 3):
             await product.fire()
             await product.until(lambda count=count: len(product.hook.got) == count)
+        status = product.app.alerting.channels
+        await product.until(lambda: any(each.waiting == 3 and each.error for each in status()))
         _, found = await product.ask("/alerts/channels")
         by_name = {each["name"]: each for each in found["channels"]}
         assert by_name["dead"]["waiting"] == 3

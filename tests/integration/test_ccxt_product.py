@@ -17,7 +17,7 @@ from tapewatch.sim.faults import Fault
 from tapewatch.sim.venues import open_venue
 from tests.integration.ccxt_bench import SIZE
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 class Okx(SimulatedExchange):

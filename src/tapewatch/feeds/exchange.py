@@ -19,7 +19,6 @@ from tapewatch.model.instrument import Catalogue, Instrument
 from tapewatch.model.times import SECOND
 from tapewatch.ports import (
     NOT_WANTED,
-    Calls,
     Clock,
     Conversation,
     Counters,
@@ -34,6 +33,7 @@ from tapewatch.ports import (
     Subscription,
 )
 from tapewatch.wire.backoff import Backoff
+from tapewatch.wire.calls import Calls
 from tapewatch.wire.crew import Crew
 from tapewatch.wire.fetcher import Fetcher
 from tapewatch.wire.http import Http

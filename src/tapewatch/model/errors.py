@@ -7,6 +7,7 @@ TapewatchError
 ├── Unavailable     retry the batch, then spill it; try the channel again later
 ├── Rejected        dead-letter these rows, keep the rest
 └── NotFound        tell the asker, with the nearest valid choices
+    └── Ambiguous   the same, with all that it may mean
 
 Anything else is a bug: it is logged with its traceback and the worker is restarted.
 `except Exception` stands only where a bug must cost one thing and no more: around a decoder that
@@ -64,3 +65,11 @@ class NotFound(TapewatchError):
         self.what = what
         self.name = name
         self.suggestions = suggestions
+
+
+class Ambiguous(NotFound):
+    """A name that several things have. `suggestions` are all of them."""
+
+    def __init__(self, what: str, name: str, suggestions: tuple[str, ...]) -> None:
+        super().__init__(what, name, suggestions)
+        self.args = (f"{what} {name!r} is ambiguous; say which: {', '.join(suggestions)}",)

@@ -73,9 +73,9 @@ class Email:
         self.name = name
         self._config = config
         for setting, text in (("from_addr", config.from_addr), *_receivers(config)):
-            _check(text, f"{name}: {setting}")
+            _check(text, f"notify.{name}.{setting}")
         if config.username and not config.password:
-            raise ConfigError(f"{name}: there is a username and no password")
+            raise ConfigError(f"notify.{name}.password: there is a username and no password")
         self._context = _tls(config)
         self._taken: OrderedDict[str, set[str]] = OrderedDict()  # by notice: who has it
 
@@ -244,7 +244,7 @@ def _tls(config: EmailConfig) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=config.ca_file or None)
     except OSError as error:
-        raise ConfigError(f"ca_file {config.ca_file}: {error.strerror or error}") from error
+        raise ConfigError(f"ca_file: {config.ca_file}: {error.strerror or error}") from error
 
 
 def _security(config: EmailConfig) -> str:

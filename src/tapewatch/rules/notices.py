@@ -25,11 +25,13 @@ from msgspec.structs import replace
 
 from tapewatch.model.channel import Notice
 from tapewatch.model.events import Alert, AlertState, Micros
-from tapewatch.model.times import SECOND, iso
+from tapewatch.model.times import HOUR, SECOND, iso
 from tapewatch.rules.matchers import Matcher, fields_of, fits_all
 from tapewatch.rules.rule import Rule
 
 MAX_FIRING = 10_000
+MAX_OVER = 2_000
+_REMEMBERED = 6 * HOUR  # an older checkpoint is not gone on from, so nothing older is said again
 _NEVER = Micros(0)
 NO_CHANNEL = "no channel is set for this rule"
 
@@ -83,7 +85,7 @@ class _Group(Struct):
     channel: str
     due: Micros = _NEVER
     told: Micros = _NEVER
-    waiting: dict[str, Alert] = field(default_factory=dict)  # by id, in order
+    waiting: dict[str, Alert] = field(default_factory=dict)  # by id, in order; ends by `_end_key`
     repeated: bool = True  # nothing in it is new
 
 
@@ -92,6 +94,7 @@ class State(Struct):
     groups: dict[str, _Group] = field(default_factory=dict)
     cooling: dict[str, Micros] = field(default_factory=dict)  # until, by rule, instrument, channel
     silences: dict[str, Silence] = field(default_factory=dict)
+    over: dict[str, Micros] = field(default_factory=dict)  # ended lately: by id, when
     serial: int = 0  # of notices
     silenced: int = 0  # how many silences there were
 
@@ -106,7 +109,11 @@ class Notices:
             self._note_source(opened.alert)
 
     def hear(self, alert: Alert, now: Micros) -> list[Word]:
-        """Take one alert as it is told on the bus. Hearing it twice changes nothing."""
+        """Take one alert as it is told on the bus. Hearing it twice changes nothing.
+
+        After a kill the rules say again what they said since their checkpoint, also of alerts
+        that have ended since.
+        """
         if alert.state is AlertState.FIRING:
             return self._fire(alert, now)
         if alert.state is AlertState.RESOLVED:
@@ -174,7 +181,7 @@ class Notices:
 
     def _fire(self, alert: Alert, now: Micros) -> list[Word]:
         state = self.state
-        if alert.id in state.open:
+        if alert.id in state.open or alert.id in state.over:
             return []
         channels = self._channels(alert)
         if len(state.open) >= MAX_FIRING:
@@ -219,16 +226,26 @@ class Notices:
         opened = self.state.open.pop(alert.id, None)
         if opened is None:
             return []
+        self._remember(alert.id, now)
         for sources in self._sources:
             sources.pop(alert.id, None)
         said: list[Word] = []
         for channel in self._channels(opened.alert):
-            if channel in opened.told or self._waits(alert, channel):
+            waits = self._waits(alert, channel)
+            if channel in opened.told or waits:
+                if channel in opened.told and waits:  # that it still fires is not worth telling now
+                    del self._group(alert.rule, channel).waiting[alert.id]
                 self._enqueue(alert, channel, now, repeated=False)
             else:
                 reason = f"it resolved while it was held: {opened.held.get(channel, '')}"
                 said.append(Suppressed(alert.id, channel, now, reason))
         return said
+
+    def _remember(self, alert_id: str, now: Micros) -> None:
+        over = self.state.over
+        over[alert_id] = now
+        while len(over) > MAX_OVER or now - next(iter(over.values()), now) > _REMEMBERED:
+            del over[next(iter(over))]
 
     def _repeat(self, opened: _Open, now: Micros) -> None:
         rule = self._policy.rules.get(opened.alert.rule)
@@ -278,7 +295,8 @@ class Notices:
             soon = now + int(self._policy.group_wait_secs * SECOND)
             group.due = Micros(max(soon, group.told + self._interval()) if group.told else soon)
             group.repeated = True
-        group.waiting[alert.id] = alert
+        over = alert.state is AlertState.RESOLVED
+        group.waiting[_end_key(alert) if over else alert.id] = alert
         group.repeated = group.repeated and repeated
 
     def _is_far(self, group: _Group, now: Micros) -> bool:
@@ -306,12 +324,15 @@ class Notices:
         """Take out what was silenced or inhibited while it waited."""
         said: list[Word] = []
         for alert in tuple(group.waiting.values()):
-            opened = self.state.open.get(alert.id)
-            reason = self._muted(alert, now) if opened is not None else ""
-            if opened is None or not reason:
+            reason = "" if alert.state is AlertState.RESOLVED else self._muted(alert, now)
+            if not reason:
                 continue
             del group.waiting[alert.id]
-            if group.channel not in opened.told:
+            opened = self.state.open.get(alert.id)
+            if opened is None:  # it is over already
+                group.waiting.pop(_end_key(alert), None)
+                said.append(Suppressed(alert.id, group.channel, now, reason))
+            elif group.channel not in opened.told:
                 said += self._hold(opened, group.channel, reason, now)
         return said
 
@@ -332,8 +353,16 @@ def title(notice: Notice) -> str:
     count = len({alert.inst for alert in about})
     what = about[0].inst.partition(":")[2] if count == 1 else f"{count} symbols"
     head = "" if firing else "resolved: "
+    over = {alert.id for alert in notice.alerts if alert.state is AlertState.RESOLVED}
     again = " (still)" if notice.repeated and firing else ""
+    if firing and all(alert.id in over for alert in firing):
+        again = " (over already)"
     return f"{head}{what}: {notice.rule}{again}"
+
+
+def _end_key(alert: Alert) -> str:
+    """An alert that ends before it was told waits twice: its beginning has the numbers."""
+    return f"{alert.id} is over"
 
 
 def _group_key(rule: str, channel: str) -> str:

@@ -36,6 +36,8 @@ from tapewatch.settings.venue_words import Words, check_streams
 log = logging.getLogger("tapewatch.runtime.launch")
 
 _FORCED = 130
+# `timeout`, npm and some shells pass one signal on twice: to us, and to our group.
+_SAME_WISH_SECS = 0.5
 
 
 def config_of(kind: str, name: str) -> type:
@@ -184,15 +186,19 @@ def run(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
 
 async def _with_signals(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    asked_at = 0.0
 
     def ask() -> None:
-        if stop.is_set():
+        nonlocal asked_at
+        if not stop.is_set():
+            asked_at = loop.time()
+            stop.set()
+            _say("draining... Ctrl-C again to force")
+        elif loop.time() - asked_at > _SAME_WISH_SECS:
             _say("forced: what was not written is lost")
             os._exit(_FORCED)
-        stop.set()
-        _say("draining... Ctrl-C again to force")
 
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
             loop.add_signal_handler(number, ask)

@@ -24,7 +24,6 @@ from tapewatch.model.events import (
 from tapewatch.model.instrument import Catalogue, split_id
 from tapewatch.ports import (
     Buffer,
-    Calls,
     Clock,
     Counters,
     LinkStatus,
@@ -57,6 +56,7 @@ from tapewatch.stores.parquet import Parquet
 from tapewatch.stores.seen import Seen
 from tapewatch.stores.sqlite import Sqlite
 from tapewatch.stream.pipeline import Pipeline
+from tapewatch.wire.calls import Calls
 from tapewatch.wire.http import Http
 
 
@@ -120,7 +120,7 @@ class App:
             self._checkpoint, self.pipeline, self.parquet, self.clock
         ):
             await self.bus.publish(derived, skip=self._reader)
-        self.alerting.agree_with(telling.firing(self.plan.processors, self.plan.rules.rules))
+        self.alerting.agree_with(telling.firing(self.plan.processors))
 
     async def run(self, stop: asyncio.Event) -> int:
         """Run until `stop`; give the exit code. Everything accepted is written when it returns."""

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from tapewatch.analysis.selftest import Detector, Result
 from tapewatch.model.channel import ChannelStatus
-from tapewatch.model.errors import NotFound, Unavailable
+from tapewatch.model.errors import Ambiguous, Unavailable
 from tapewatch.model.events import Alert, InstrumentId, Micros
 from tapewatch.model.instrument import Catalogue, Instrument, squeeze
 from tapewatch.ports import (
@@ -136,24 +136,25 @@ class Context(Struct, kw_only=True):
     def instrument(self, text: str) -> Instrument:
         """Read any spelling. Among several venues the one that is collected is meant.
 
-        Raises NotFound with the nearest that exist, Unavailable while no listing has been read.
+        Raises NotFound with the nearest that exist, Ambiguous if several are collected,
+        Unavailable while no listing has been read.
         """
-        try:
-            return self.catalogue.resolve(text)
-        except NotFound as unknown:
-            if not len(self.catalogue):
-                raise Unavailable(
-                    "no symbol listing has been read yet; see /health/detailed, and ask again",
-                    retry_after=2.0,
-                ) from None
-            collected = [i for i in self._spelled(text) if self._is_collected(i.id)]
-            if len(collected) == 1:
-                return collected[0]
-            raise unknown from None
+        found = self.instruments(text)
+        if len(found) > 1:
+            raise Ambiguous("symbol", text, tuple(sorted(i.id for i in found)))
+        return found[0]
 
-    def _spelled(self, text: str) -> list[Instrument]:
-        wanted = squeeze(text)
-        return [i for i in self.catalogue.all() if wanted in {squeeze(i.symbol), squeeze(i.native)}]
+    def instruments(self, text: str) -> list[Instrument]:
+        """Give all that a spelling means: of those that are collected, if there is one."""
+        found = self.catalogue.spelled(text)
+        if not found and not len(self.catalogue):
+            raise Unavailable(
+                "no symbol listing has been read yet; see /health/detailed, and ask again",
+                retry_after=2.0,
+            )
+        if not found:
+            found = [self.catalogue.resolve(text)]  # which raises, with the nearest
+        return [i for i in found if self._is_collected(i.id)] or found
 
     def _is_collected(self, inst: InstrumentId) -> bool:
         return any(s.inst == inst for s in self.control.subscriptions())

@@ -139,9 +139,11 @@ def judge(context: Context) -> Verdict:
         if each.waiting and each.error
     ]
     problems += [_worker_problem(w) for w in context.workers() if not _is_well(w)]
+    counters = context.counters()
+    problems += [f"{name}: {each.trouble}" for name, each in counters.items() if each.trouble]
     problems += [
-        f"{name} has {counter.buffered:,} events waiting: it is slower than the market"
-        for name, counter in context.counters().items()
+        f"{name} has {counter.buffered:,} events waiting: who reads there is slower than the market"
+        for name, counter in counters.items()
         if counter.buffered > FULL_EVENTS
     ]
     problems += detectors.problems(context)

@@ -5,6 +5,7 @@ Which address leads to which is in `operations`. The paths and fields of S2 and 
 were.
 """
 
+from collections import Counter
 from itertools import islice
 
 from tapewatch.model.errors import NotFound, Unavailable
@@ -62,15 +63,18 @@ async def get_metrics(context: Context, ask: Ask) -> Reply:
 
 
 async def get_prices(context: Context, ask: Ask) -> Reply:
-    """Map S2's symbol to its price; the full id where two venues share a symbol."""
+    """Map S2's symbol to its price; the full id of each where several venues share a symbol."""
     ask.done()
     now = context.clock()
+    every = context.hot.get_all()
+    natives = {inst: context.native(inst) for inst in every}
+    holders = Counter(natives.values())
     prices: dict[str, views.Price] = {}
-    for inst, latest in context.hot.get_all().items():
-        fields = views.price_fields(latest, context.native(inst), now)
+    for inst, latest in every.items():
+        native = natives[inst]
+        fields = views.price_fields(latest, native, now)
         if fields is not None:
-            key = fields["symbol"]
-            prices[inst if key in prices else key] = views.Price(**fields)
+            prices[native if holders[native] == 1 else inst] = views.Price(**fields)
     return Reply(prices)
 
 

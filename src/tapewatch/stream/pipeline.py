@@ -114,7 +114,8 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - a processor's bug costs one key
             self._failed(handle, event, error, out)
         else:
-            self._pass_on(said, order, out)
+            if said:
+                self._pass_on(said, order, out)
 
     def _fire(self, tick: Tick, out: Batch) -> None:
         for at, timed in self._keyed.due(tick.source, tick.ts):
@@ -123,7 +124,8 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001 - a processor's bug costs one key
                 self._failed(timed.state.on_timer, tick, error, out)
             else:
-                self._pass_on(said, timed.order, out)
+                if said:
+                    self._pass_on(said, timed.order, out)
 
     def _failed(self, handle: Any, event: AnyEvent, error: Exception, out: Batch) -> None:
         """Keep the event as a dead letter and begin that one key anew."""

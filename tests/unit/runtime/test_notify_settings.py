@@ -84,7 +84,7 @@ alerts:
     found = faults(plan, text)
     assert sorted((line, path) for path, _, line in found) == [
         (2, "notify.channels.0"),
-        (4, "notify.pager"),
+        (4, "notify.pager.url"),
         (6, "notify.inhibitions.0.source.0"),
         (7, "notify.email"),
     ]
@@ -94,8 +94,8 @@ alerts:
 def test_a_user_without_a_password_is_told(plan):
     text = f"alerts: {{email: {MAIL[:-1]}, username: me}}}}"
     ((path, message, _),) = faults(plan, text)
-    assert path == "alerts.email"
-    assert message == "email: there is a username and no password"
+    assert path == "alerts.email.password"
+    assert message == "there is a username and no password"
 
 
 def test_a_rule_that_names_no_channel_of_ours_is_told(plan):
