@@ -121,5 +121,13 @@ def test_colour_is_given_to_those_who_ask(tapewatch):
 
 def test_times_may_count_back_from_now(tapewatch):
     done = tapewatch("analyze", "BTC-USDT", "--from", "-1h", "--to", "-1m")
-    assert done.stderr == "nothing is stored there yet: `tapewatch run` collects\n"
+    assert "no minute candle is stored in data for that time" in done.stderr
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("command", ["analyze", "verify", "query trades BTC-USDT"])
+def test_a_time_that_is_none_is_one_sentence(tapewatch, command, tmp_path):
+    for given, says in (("xyz", "'xyz' is no time"), ("now", "--from now is not before --to -1h")):
+        span = ("--from", given, "--to", "-1h", "--data-dir", str(tmp_path))
+        done = tapewatch(*command.split(), *span)
+        assert (done.returncode, says in done.stderr) == (2, True), done.stderr

@@ -133,3 +133,23 @@ async def test_a_mistake_in_a_question_is_told_with_its_parameter(life):
         (fault,) = (await response.json())["errors"]
     assert fault["pointer"] == "?when"
     assert "did you mean volume_surge_5m" in fault["hint"]
+
+
+async def test_the_detectors_prove_themselves_while_the_product_runs(life, monkeypatch):
+    monkeypatch.setattr("tapewatch.runtime.selftest.SelfTest.__init__.__defaults__", (0.0,))
+    product = await life()
+
+    def is_over(answer):
+        return all(each["self_test"]["outcome"] != "pending" for each in answer["detectors"])
+
+    answer = await product.ask("/detectors", is_over)
+    found = {each["name"]: each["self_test"]["outcome"] for each in answer["detectors"]}
+    assert found["volume_surge"] == found["liquidation_spike"] == "proven"
+    assert found["candles"] == found["rules"] == "none"
+    whale = next(each for each in answer["detectors"] if each["name"] == "whale")
+    assert whale["settings"]["usd_min"] == 500_000
+    assert whale["text"].startswith("Whales")
+    tried = {name: outcome for name, outcome in found.items() if outcome != "none"}
+    url = f"{product.app.server.url}/health/detailed"  # nothing is collected here: 503
+    async with product.session.get(url) as response:
+        assert (await response.json())["components"]["detectors"] == tried

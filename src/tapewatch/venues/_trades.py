@@ -382,15 +382,16 @@ class TradeChain:
         if through >= asked.first:
             reason = "the venue's history does not have them"
             self._give_up(asked.first, through, reason, now, out)
-        if len(rows) >= asked.count or through >= min(asked.last, asked.first + asked.count - 1):
+        end = min(asked.last, asked.first + asked.count - 1)
+        if len(rows) >= asked.count or through >= end:
             self._short_pages = 0
             return
         self._short_pages += 1
         self._pause(1, now)
         if self._short_pages >= SHORT_PAGES:
             self._short_pages = 0
-            reason = "the venue's history ends before them"
-            self._give_up(asked.first, asked.last, reason, now, out)
+            # Of what lies behind the page nothing is known: some venues page from newer to older.
+            self._give_up(asked.first, end, "the venue's history does not have them", now, out)
 
     def _give_up(self, first: int, last: int, reason: str, now: Micros, out: Batch) -> None:
         """No hope for what is still missing of these ids."""

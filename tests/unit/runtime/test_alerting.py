@@ -121,6 +121,23 @@ async def test_a_notice_that_was_not_brought_is_handed_over_again_after_a_kill(t
         assert world.told() == [("mail-2", [(BTC, RESOLVED)])]
 
 
+async def test_what_ended_before_a_kill_is_not_told_again_when_the_rules_say_it_again(tmp_path):
+    world = World(tmp_path)
+    async with world:
+        await world.hear(alert())
+        await world.until(world.told)
+        await world.hear(alert(RESOLVED))
+        await world.until(lambda: len(world.told()) == 2)
+        for notice in world.couriers["mail"].taken:
+            await world.log.attempted(notice.id, Attempt(START, True, "250"), "sent")
+    world.now += 5 * 3600 * SECOND
+    async with world:
+        await world.hear(alert(), alert(RESOLVED))  # from their checkpoint
+        await world.hear(alert(number=2))
+        await world.until(world.told)
+        assert [n.alerts for n in world.couriers["mail"].taken] == [(alert(number=2),)]
+
+
 async def test_an_alert_that_waited_for_its_group_in_a_kill_is_told(tmp_path):
     world = World(tmp_path, wait_secs=5.0)
     await world.__aenter__()

@@ -208,6 +208,16 @@ def test_a_page_that_ends_early_is_asked_again_three_times():
     assert wire.coverage(Holding.LOST) == [(8, 9)]
 
 
+def test_what_lies_behind_an_empty_page_is_asked_for_and_not_given_up():
+    wire = Wire().take(5, 30)
+    for _ in range(3):
+        wire.answer(page()).tick(1.1)
+    assert wire.coverage(Holding.LOST) == [(6, 15)]
+    assert wire.urls() == ["/6/10"] * 3 + ["/16/10"]
+    wire.answer(page(*range(16, 26))).answer(page(26, 27, 28, 29))
+    assert wire.coverage(Holding.REPAIRED) == [(16, 25), (26, 29)]
+
+
 def test_an_outage_is_a_jump_from_the_last_stored_id():
     wire = Wire(resume=2).take(5)
     assert wire.urls() == ["/3/2"]
