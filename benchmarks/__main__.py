@@ -11,7 +11,7 @@ from benchmarks.table import Report, Section
 
 RESULTS = Path(__file__).resolve().parent / "results"
 README = Path(__file__).resolve().parent.parent / "README.md"
-NAMES = ("duel", "symbols", "stages", "start", "soak")
+NAMES = ("duel", "symbols", "stages", "start", "alerts", "soak")
 USUAL = NAMES[:-1]  # the soak takes half an hour: ask for it
 
 
@@ -57,6 +57,10 @@ def _measure(name: str, options: argparse.Namespace) -> Section:
         from benchmarks import start
 
         return Section("Start", start.rows(quick=quick))
+    if name == "alerts":
+        from benchmarks import alerts
+
+        return Section("Alerts, at 5,000 trades a second", alerts.rows(quick=quick))
     from benchmarks import soak
 
     return Section("Memory", soak.rows(options.minutes))

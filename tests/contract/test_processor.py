@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from functools import cache
 from itertools import pairwise
 from random import Random
 
@@ -97,12 +98,15 @@ def test_nothing_raises_and_only_what_is_declared_comes_out(names, moves):
     assert spoken <= heard | {f"{split_id(inst)[0]}:*" for inst in heard}
 
 
+@cache
+def three_days():
+    return play(random_moves(Random(4), 40_000))
+
+
 @each
 def test_state_does_not_grow_with_the_input(names, monkeypatch):
     monkeypatch.setattr(book, "MAX_LEVELS", 300)
-    random = Random(4)
-    pipeline = build(*names)
-    events = play(random_moves(random, 40_000))  # some three days
+    pipeline, events = build(*names), three_days()
     sizes = []
     for begin in range(0, len(events), 250):
         pipeline.process(events[begin : begin + 250])

@@ -129,8 +129,8 @@ async def test_an_alert_reaches_its_channels_and_the_log_tells_the_story(tmp_pat
         assert product.hook.got[0]["id"] == product.hook.got[1]["id"]
         data = tmp_path / "data"
         assert _alert_log.why("surge", data_dir=data) == 0
-        assert _alert_log.list_alerts(data_dir=data) == 0
-        assert _alert_log.history(data_dir=data) == 0
+        assert _alert_log.list_alerts(listing=_alert_log.Listing(data_dir=data)) == 0
+        assert _alert_log.history(listing=_alert_log.Listing(data_dir=data)) == 0
         out = capsys.readouterr().out
         assert "it reached desk, ops" in out
         assert "attempt 1 failed" in out

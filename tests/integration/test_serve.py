@@ -128,6 +128,15 @@ async def test_history_takes_any_spelling(spelling):
         assert [row["ts"] for row in body["data"]] == [NOW - 3 * MINUTE, NOW - 2 * MINUTE]
 
 
+async def test_a_question_that_the_store_cannot_answer_is_the_askers_fault_and_no_bug():
+    async with running() as one:
+        one.world.query.error = ValueError("90s is not made of whole stored candles (1m)")
+        for path in ("/historical/BTCUSDT?interval=90s", "/completeness?symbol=BTCUSDT"):
+            status, body = await one.get(path)
+            assert (status, body["type"]) == (400, "/problems/bad-parameter"), body
+            assert "not made of whole stored candles" in body["detail"]
+
+
 async def test_history_without_a_start_gives_the_newest():
     async with running() as one:
         one.world.query.rows = [candle(NOW - i * MINUTE) for i in (3, 2, 1)]

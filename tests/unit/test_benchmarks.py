@@ -5,10 +5,13 @@ import json
 
 import pytest
 
-from benchmarks import soak, table
+from benchmarks import alerts, soak, table
 from benchmarks.flood import client_frames, server_frame
 from benchmarks.frames import CASES, depth_snapshot, prepare
 from benchmarks.table import Figure, Report, Row, Section
+from tapewatch.model.events import AlertState
+from tapewatch.notify import _words
+from tests.notices import alert, notice
 
 END_MS = 1_790_000_000_000
 
@@ -132,3 +135,32 @@ def test_a_readme_without_markers_is_refused():
 
 def test_the_slope_is_megabytes_an_hour():
     assert soak.slope([(0.0, 100.0), (1800.0, 101.0), (3600.0, 102.0)]) == pytest.approx(2.0)
+
+
+class Sent:
+    sent = [1_000_000 * n for n in range(1, 20)]
+
+
+def mail(*numbers):
+    fired = [alert(number=n, id=f"beacon/a:A0/USDT/{n * 1_000_000}") for n in numbers]
+    over = alert(AlertState.RESOLVED, id="beacon/a:A0/USDT/19000000")
+    return _words.plain(notice(*fired, over, site="http://127.0.0.1"))
+
+
+def test_an_alert_is_timed_by_its_own_mail_however_late_that_is():
+    """The next alert was long under way: the mail is not taken for that one's."""
+    mails = [(n * 1_000_000 + 7_000_000, mail(n, n + 1)) for n in range(1, 18, 2)]
+    found = alerts.outcome(Sent(), mails, 5_000.0)
+    assert (found.alerts, found.lost) == (19, 1)
+    assert found.delays == [6_000.0] * 5 + [7_000.0] * 5
+    assert found.p99 == 7_000.0
+
+
+def test_without_mails_nothing_is_measured():
+    assert "19 of them in no mail" in str(alerts.outcome(Sent(), [], 5_000.0))
+
+
+def test_the_product_that_is_measured_has_the_rule_that_is_told(tmp_path):
+    app = alerts.app_of(tmp_path, 25, "", 0.0)
+    assert [rule.name for rule in app.plan.rules.rules] == ["beacon"]
+    assert app.plan.telling.policy.group_wait_secs == 0

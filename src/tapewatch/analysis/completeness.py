@@ -21,7 +21,8 @@ from tapewatch.model.events import Coverage, Holding, InstrumentId, Micros
 from tapewatch.model.times import HOUR, iso
 from tapewatch.ports import Ledger, Query
 
-MAX_HOLES = 10_000
+MAX_HOLES = 200_000  # of numbered streams, before the ledger explains them
+_SHOWN = 20  # of an hour, to a person
 _HELD = frozenset({Holding.HAVE, Holding.REPAIRED})
 
 
@@ -96,13 +97,21 @@ async def completeness(
         known[span.inst, span.channel].append(span)
     where = f"ts >= make_timestamptz({since}) AND ts < make_timestamptz({until})"
     if inst is not None:
-        where += f" AND inst = '{inst.replace(chr(39), chr(39) * 2)}'"
+        where += f" AND inst = {_quoted(inst)}"
     _, hours = await query.sql(_HOURS.format(where=where))
-    _, holes = await query.sql(_HOLES.format(where=where, limit=MAX_HOLES + 1))
+    holes: Sequence[Sequence[Any]] = ()
+    if known:  # ids of other streams have holes by nature
+        streams = ", ".join(f"({_quoted(inst)}, {_quoted(channel)})" for inst, channel in known)
+        numbered = f"{where} AND (inst, coalesce(channel, 'trade')) IN ({streams})"
+        _, holes = await query.sql(_HOLES.format(where=numbered, limit=MAX_HOLES + 1))
     if len(holes) > MAX_HOLES:
-        raise ValueError(f"more than {MAX_HOLES} holes: ask for a shorter time")
+        raise ValueError(f"more than {MAX_HOLES:,} holes: ask for one symbol, or a shorter time")
     _, gaps = await query.sql(_GAPS.format(where=where))
     return assemble(hours, holes, gaps, known)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 # Echoes are streams of their own: they have ids too.
@@ -153,8 +162,6 @@ def assemble(
         stream.hours.append(row)
         at[inst, channel, hour] = row
     for inst, channel, first, last, after, before in holes:
-        if (inst, channel) not in known:
-            continue
         for piece in explain(first, last, Micros(after), Micros(before), known[inst, channel]):
             for hour in {after - after % HOUR, before - before % HOUR}:
                 at[inst, channel, hour].absent.append(piece)
@@ -195,7 +202,10 @@ def lines(streams: Sequence[Stream]) -> list[str]:
             told.append(
                 f"  {iso(hour.hour)[:13]}h  {hour.trades:>9,} trades  {_grade(stream, hour)}"
             )
-            told.extend(f"      {_of(each)}" for each in hour.absent)
+            told.extend(f"      {_of(each)}" for each in hour.absent[:_SHOWN])
+            if more := hour.absent[_SHOWN:]:
+                ids = sum(each.count for each in more)
+                told.append(f"      and {len(more):,} more holes of {ids:,} ids: --json has all")
     return told
 
 

@@ -73,3 +73,14 @@ class Ambiguous(NotFound):
     def __init__(self, what: str, name: str, suggestions: tuple[str, ...]) -> None:
         super().__init__(what, name, suggestions)
         self.args = (f"{what} {name!r} is ambiguous; say which: {', '.join(suggestions)}",)
+
+
+def where(error: BaseException) -> str:
+    """Tell the file and line at which it was raised: without its text, which may hold secrets."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "no trace"
+    file = trace.tb_frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
+    return f"{file}:{trace.tb_lineno}"

@@ -20,10 +20,10 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
 from html import escape
-from typing import Literal
+from typing import Annotated, Literal
 
 import aiosmtplib
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from tapewatch.model.channel import ChannelConfig, Notice
 from tapewatch.model.errors import ConfigError, Rejected, Unavailable
@@ -45,7 +45,7 @@ class EmailConfig(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_onl
     """Section `alerts: email:`, or `notify: NAME:` with `type: email`."""
 
     smtp_host: str
-    smtp_port: int = 465
+    smtp_port: Annotated[int, Meta(ge=1, le=65_535)] = 465
     username: str = ""
     password: Secret | None = None
     from_addr: str
@@ -206,7 +206,7 @@ def _block(notice: Notice, alert: Alert) -> str:
     colour = _OVER if over else _COLOURS.get(alert.severity, "#222")
     lines = "<br>".join(escape(line) for line in _words.details(alert))
     address = _words.link(notice, alert)
-    why = f'<br><a href="{escape(address)}">why</a>' if address else ""
+    why = f'<br><a href="{escape(address)}">why, with the chart</a>' if address else ""
     return (
         f'<div style="border-left:4px solid {colour};padding:2px 0 2px 10px;margin:0 0 12px">'
         f"<b>{escape(_words.headline(alert))}</b><br>"

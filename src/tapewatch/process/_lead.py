@@ -18,7 +18,7 @@ from tapewatch.model.times import SECOND
 from tapewatch.process._sights import STEP, Sight
 
 SHIFTS = 10  # steps each way
-_RING = SHIFTS + 1
+_MIDDLE = SHIFTS  # of the products: not moved
 _MOST_STEPS = 50  # made up at once; more is a hole
 HALF_LIFE = 300  # seconds
 _ENOUGH_SECS = 300
@@ -31,35 +31,37 @@ class Row(Struct, array_like=True):
     """One venue against the others."""
 
     price: float = 0.0
-    own: list[float] = field(default_factory=lambda: [0.0] * _RING)
-    others: list[float] = field(default_factory=lambda: [0.0] * _RING)
+    own: list[float] = field(default_factory=lambda: [0.0] * SHIFTS)  # newest first
+    others: list[float] = field(default_factory=lambda: [0.0] * SHIFTS)  # newest last
     products: list[float] = field(default_factory=lambda: [0.0] * (2 * SHIFTS + 1))
     squares: float = 0.0
     other_squares: float = 0.0
     steps: float = 0.0  # all of these are forgotten alike
     moves: float = 0.0
 
-    def move(self, number: int, own: float, others: float) -> None:
-        mine, theirs, products = self.own, self.others, self.products
-        mine[number % _RING] = own
-        theirs[number % _RING] = others
+    def move(self, own: float, others: float) -> None:
+        mine, theirs = self.own, self.others
         self.steps += 1.0
-        if own:
-            self.moves += 1.0
+        if own or others:
+            sums = self.products
+            before = [sum_ + own * each for sum_, each in zip(sums, theirs, strict=False)]
+            after = [
+                sum_ + each * others for sum_, each in zip(sums[_MIDDLE + 1 :], mine, strict=True)
+            ]
+            self.products = [*before, sums[_MIDDLE] + own * others, *after]
+            self.moves += 1.0 if own else 0.0
             self.squares += own * own
-            for shift in range(1, _RING):
-                products[SHIFTS - shift] += own * theirs[(number - shift) % _RING]
-        if others:
             self.other_squares += others * others
-            products[SHIFTS] += own * others
-            for shift in range(1, _RING):
-                products[SHIFTS + shift] += mine[(number - shift) % _RING] * others
+        mine.insert(0, own)
+        mine.pop()
+        theirs.append(others)
+        del theirs[0]
 
     def rest(self) -> None:
         """Forget what came just now: it is not joined to what comes."""
         self.price = 0.0
-        self.own = [0.0] * _RING
-        self.others = [0.0] * _RING
+        self.own = [0.0] * SHIFTS
+        self.others = [0.0] * SHIFTS
 
     def fade(self, secs: float) -> None:
         left = 0.5 ** (secs / HALF_LIFE)
@@ -114,7 +116,7 @@ class Lead(Struct, array_like=True):
             total += own
         others = len(found) - 1
         for row, own in found:
-            row.move(number, own, (total - own) / others)
+            row.move(own, (total - own) / others)
 
     def verdict(self, inst: InstrumentId, *, is_timed: bool) -> Verdict | None:
         row = self.rows.get(inst)
@@ -138,8 +140,8 @@ class Lead(Struct, array_like=True):
         if at in (0, 2 * SHIFTS):
             reason = f"the others are more than {SHIFTS * STEP // 1000} ms away"
             return Verdict(0.0, strength, False, (reason, *words))
-        ms = (at - SHIFTS + _peak(*row.products[at - 1 : at + 2])) * STEP / 1000
-        here = row.products[SHIFTS] / scale
+        ms = (at - _MIDDLE + _peak(*row.products[at - 1 : at + 2])) * STEP / 1000
+        here = row.products[_MIDDLE] / scale
         told = f"correlation {strength:.2f} when moved so, {here:.2f} as it is"
         return Verdict(ms, strength, True, (told, f"{row.moves:.0f} moves", *words))
 

@@ -49,7 +49,11 @@ class Sight(Struct, array_like=True):
     def void(self, reason: str) -> None:
         self.quote = None
         self.gap = reason
-        self.edge = Micros(0)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew with its times."""
+        self.edge = self.told = Micros(0)
         self.prices = Samples(self.prices.width, self.prices.count)
 
 
@@ -57,11 +61,13 @@ class Count(Struct):
     """Which venues count at a moment, and why others do not."""
 
     sights: list[Sight] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)  # in words
+    others: dict[InstrumentId, str] = field(default_factory=dict)
+    twins: list[InstrumentId] = field(default_factory=list)  # of a market that counts already
 
     def words(self) -> tuple[str, ...]:
-        more = len(self.others) - _NAMED
-        return (*self.others[:_NAMED], *((f"and {more} more do not count",) if more > 0 else ()))
+        words = [f"{split_id(i)[0]} does not count: {why}" for i, why in self.others.items()]
+        more = len(words) - _NAMED
+        return (*words[:_NAMED], *((f"and {more} more do not count",) if more > 0 else ()))
 
 
 def sight(inst: InstrumentId, expire: int) -> Sight:
@@ -77,8 +83,10 @@ def count(sights: dict[InstrumentId, Sight], ts: Micros, expire: int) -> Count:
         reason = _why_not(each, ts, expire)
         market = _TWINS.get(each.venue, each.venue)
         if reason:
-            found.others.append(f"{each.venue} does not count: {reason}")
-        elif market not in markets:
+            found.others[inst] = reason
+        elif market in markets:
+            found.twins.append(inst)
+        else:
             markets.add(market)
             found.sights.append(each)
     return found

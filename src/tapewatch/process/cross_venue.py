@@ -14,7 +14,6 @@ venues: of two nobody knows which is off, so nothing is told but the spread, whi
 Time is the venues' own, that of whoever is furthest; never ahead of our clock.
 """
 
-from statistics import median
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
@@ -31,12 +30,13 @@ from tapewatch.model.events import (
     Ticker,
 )
 from tapewatch.model.instrument import split_id
-from tapewatch.model.times import SECOND
+from tapewatch.model.times import MINUTE, SECOND
 from tapewatch.ports import Measure, Plugin, Proof
 from tapewatch.process import _stage
 from tapewatch.process._lead import Lead
 from tapewatch.process._sights import STEP, Count, Sight, count, middle, sight
 from tapewatch.stream.keyed import EVERYWHERE
+from tapewatch.stream.window import median
 
 _BPS = 10_000.0
 _MEDIAN_OF = 3  # venues at least
@@ -66,7 +66,8 @@ class CrossVenueState(Struct):
         if type(event) is Quote:
             seen = self.sights.get(event.inst)
             if seen is not None:
-                if event.ts < seen.edge:  # the common case: this is the cost of a quote
+                # The common case: this is the cost of a quote. A clock that went back is followed.
+                if seen.edge - MINUTE < event.ts < seen.edge:
                     seen.quote = event
                     return ()
                 return self._step(seen, event)
@@ -107,7 +108,17 @@ class CrossVenueState(Struct):
             seen.quote = quote
             return ()
         seen.move(quote, ts)
+        past = self.reached - MINUTE
+        if ts < past and all(each.heard < past for each in self.sights.values()):
+            self._rewind()
         return self._turn(ts, quote.recv) if ts >= self.edge else ()
+
+    def _rewind(self) -> None:
+        """Our clock was ahead and went back: what was noted ahead of it is given up."""
+        self.reached = self.edge = self.lead_at = Micros(0)
+        self.lead = Lead()
+        for each in self.sights.values():
+            each.forget()
 
     def _turn(self, ts: Micros, recv: Micros) -> list[AnyEvent]:
         ts = self.reached = max(ts, self.reached)

@@ -13,7 +13,6 @@ price is not that of the coin.
 """
 
 from collections.abc import Iterator
-from statistics import median
 from typing import Any
 
 from msgspec import Struct, field
@@ -33,7 +32,7 @@ from tapewatch.model.times import MINUTE, SECOND
 from tapewatch.ports import Measure, Plugin, Proof
 from tapewatch.process import _stage
 from tapewatch.stream.keyed import EVERYWHERE
-from tapewatch.stream.window import Recent
+from tapewatch.stream.window import Recent, median
 
 COINS = ("USDT", "USDC", "FDUSD")
 _BRIDGES = ("BTC", "ETH")
@@ -94,10 +93,10 @@ class DepegState(Struct):
         ts = min(event.ts, event.recv)
         venues = self.prices.setdefault(pair, {})
         known = venues.get(venue)
-        if price > 0 and (known is None or ts >= known.ts):
+        if price > 0 and (known is None or not known.ts - _STALE < ts < known.ts):
             venues[venue] = Price(price, ts)
-        if ts < self.edge:
-            return ()
+        if self.edge - _STALE < ts < self.edge:
+            return ()  # a clock that went back is followed
         self.edge = Micros(ts - ts % SECOND + SECOND)
         return self._look(ts, event.recv)
 
@@ -126,14 +125,14 @@ class DepegState(Struct):
 
     def _note(self, coin: str, worth: Worth, ts: Micros, recv: Micros) -> list[AnyEvent]:
         course = self.courses.get(coin) or self.courses.setdefault(coin, Course())
-        if worth.ts <= course.last:
+        if course.last - _STALE < worth.ts <= course.last:
             return []
         course.last = worth.ts
         course.recent.push((worth.usd - 1.0) * _BPS)
         value = course.recent.median
         was_stale, course.stale = course.stale, False
         is_moved = abs(value - course.value) >= _MOVED_BPS
-        if not is_moved and not was_stale and ts < course.told + _TOLD:
+        if not is_moved and not was_stale and course.told <= ts < course.told + _TOLD:
             return []
         course.value, course.told = value, ts
         words = worth.words

@@ -103,6 +103,7 @@ class Notices:
     def __init__(self, policy: Policy, state: State | None = None) -> None:
         self.state = state or State()
         self._policy = policy
+        self._assumed: set[str] = set()  # ended, as far as we know
         # By inhibition: which of the open alerts are its sources, and their fields.
         self._sources: tuple[dict[str, dict[str, str]], ...] = tuple({} for _ in policy.inhibitions)
         for opened in self.state.open.values():
@@ -128,7 +129,7 @@ class Notices:
         said: list[Word] = []
         for opened in state.open.values():
             said += self._ask_again(opened, now)
-            self._repeat(opened, now)
+            said += self._repeat(opened, now)
         return said + self.give(now)
 
     def give(self, now: Micros) -> list[Word]:
@@ -162,6 +163,7 @@ class Notices:
             alert = opened.alert
             text = f"{alert.text}: it ended while nobody watched, or its rule is gone"
             over = AlertState.RESOLVED
+            self._assumed.add(alert_id)  # a repaired trade may show that it goes on
             unheard.append(replace(alert, state=over, text=text, ts=now, recv=now))
         return unheard
 
@@ -226,7 +228,10 @@ class Notices:
         opened = self.state.open.pop(alert.id, None)
         if opened is None:
             return []
-        self._remember(alert.id, now)
+        if alert.id in self._assumed:
+            self._assumed.discard(alert.id)
+        else:
+            self._remember(alert.id, now)
         for sources in self._sources:
             sources.pop(alert.id, None)
         said: list[Word] = []
@@ -247,15 +252,20 @@ class Notices:
         while len(over) > MAX_OVER or now - next(iter(over.values()), now) > _REMEMBERED:
             del over[next(iter(over))]
 
-    def _repeat(self, opened: _Open, now: Micros) -> None:
-        rule = self._policy.rules.get(opened.alert.rule)
+    def _repeat(self, opened: _Open, now: Micros) -> list[Word]:
+        rule, said = self._policy.rules.get(opened.alert.rule), list[Word]()
         if rule is None or not rule.repeat_secs:
-            return
+            return said
         for channel, told in opened.told.items():
-            if now - told < rule.repeat_secs * SECOND or self._muted(opened.alert, now):
+            is_due = now - told >= rule.repeat_secs * SECOND
+            if not is_due or self._waits(opened.alert, channel):
                 continue
-            if not self._waits(opened.alert, channel):
+            if reason := self._muted(opened.alert, now):
+                said += self._hold(opened, channel, f"not repeated: {reason}", now)
+            else:
+                opened.held.pop(channel, None)
                 self._enqueue(opened.alert, channel, now, repeated=True)
+        return said
 
     # --- why not ---
 

@@ -82,7 +82,7 @@ async def replay(
     rows = sum(each.rows for each in coverage)
     say(f"replaying {rows:,} trades of {len(insts)} instruments in {len(shares)} processes")
     alerts = sorted(await _played(shares), key=lambda alert: (alert.ts, alert.id))
-    return judge(report, alerts, others)
+    return judge(report, alerts, others, question.policy)
 
 
 async def _played(shares: Sequence[Part]) -> list[Alert]:

@@ -109,7 +109,7 @@ class Vitals:
         inst = f"{venue}:*"
         course = self._courses.get(venue) or self._courses.setdefault(venue, _Course(now))
         course.since = max(course.since, *(link.last_data for link in links), Micros(0))
-        if not _is_wanted(links):
+        if not _is_wanted(links) or course.since > now:  # our clock was set back
             course.since = now
         down = [link for link in links if _is_down(link)]
         silent = max(0, now - course.since) / SECOND

@@ -33,6 +33,7 @@ from tapewatch.ports import (
     WhenFull,
 )
 from tapewatch.runtime import catalogues, ccxt_venues, preview, recovery, telling, vitals
+from tapewatch.runtime.across import PipelineAcross
 from tapewatch.runtime.alerting import Alerting
 from tapewatch.runtime.behind import Behind
 from tapewatch.runtime.books import PipelineBooks
@@ -266,6 +267,7 @@ class App:
         context = Context(
             hot=self.plan.hot,
             books=PipelineBooks(self.pipeline),
+            across=PipelineAcross(self.pipeline),
             query=self.plan.query,
             ledger=self.sqlite,
             catalogue=catalogue,
@@ -298,7 +300,8 @@ class App:
 
     def _previews(self) -> Previews | None:
         aside = self.plan.previews
-        return None if aside is None else preview.beside(aside, self.plan.rules.measures)
+        policy = self.plan.telling.policy
+        return None if aside is None else preview.beside(aside, self.plan.rules.measures, policy)
 
     def _telemetry(self) -> Telemetry:
         return Telemetry(

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from tapewatch.analysis.selftest import Detector, Result
 from tapewatch.model.channel import ChannelStatus
 from tapewatch.model.errors import Ambiguous, Unavailable
-from tapewatch.model.events import Alert, InstrumentId, Micros
+from tapewatch.model.events import Alert, InstrumentId, Micros, Quote
 from tapewatch.model.instrument import Catalogue, Instrument, squeeze
 from tapewatch.ports import (
     Books,
@@ -101,6 +101,18 @@ class Desk(Protocol):
     async def newest_ids(self, limit: int) -> list[str]: ...
 
 
+def _nowhere(symbol: str, now: Micros) -> list["VenueQuote"]:  # noqa: ARG001 - its form
+    return []
+
+
+class VenueQuote(Struct, frozen=True):
+    """What one venue quotes for a symbol that others may trade too."""
+
+    inst: InstrumentId
+    quote: Quote | None
+    why_not: str = ""  # it does not count in comparisons; empty if it does
+
+
 class Context(Struct, kw_only=True):
     """What the handlers may ask."""
 
@@ -126,6 +138,7 @@ class Context(Struct, kw_only=True):
     preview: Previews | None = None
     alerting: Desk | None = None
     news: Callable[[], list[LinkStatus]] = list  # one a source; no link to an exchange
+    across: Callable[[str, Micros], list[VenueQuote]] = _nowhere  # by symbol: BTC/USDT
     live: LiveStats = field(default_factory=LiveStats)
 
     def native(self, inst: InstrumentId) -> str:

@@ -5,6 +5,7 @@ against it. A new address is a handler and an entry here.
 """
 
 from tapewatch.serve import (
+    compare,
     completeness,
     detectors,
     health,
@@ -223,6 +224,19 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=rest.get_book,
         answer=views.Book,
         params=(_SYMBOL, query_param("depth", "Levels a side; 20 if absent", "20", "integer")),
+    ),
+    Operation(
+        method="GET",
+        path="/compare",
+        name="getCompare",
+        tag="market",
+        text="One coin at all exchanges: best bid and offer, divergence, leads, and who does not count.",
+        handler=compare.get_compare,
+        answer=compare.Comparison,
+        params=(
+            query_param("base", "The coin; if absent every symbol that two or more trade", "BTC"),
+            query_param("quote", "Only pairs in this one; USD and USDT are different", "USDT"),
+        ),
     ),
     Operation(
         method="GET",

@@ -16,7 +16,7 @@ from tapewatch.ports import Counters, Stage, Subscription
 from tapewatch.serve import health, stats, views
 from tapewatch.serve.ask import Ask, Reply
 from tapewatch.serve.context import Context
-from tapewatch.serve.problem import KINDS, Kind
+from tapewatch.serve.problem import KINDS, BadParameters, Fault, Kind
 
 MAX_BARS = 10_000
 _PUMP = "pump"  # `pump-parquet` writes into the store `parquet`
@@ -167,9 +167,12 @@ async def get_historical(context: Context, ask: Ask) -> views.History:
     ask.done()
     instrument = context.instrument(ask.path["symbol"])
     newest = "start" not in ask.query
-    candles = await context.query.candles(
-        instrument.id, interval.name, start, end, limit + 1, offset=offset, newest=newest
-    )
+    try:
+        candles = await context.query.candles(
+            instrument.id, interval.name, start, end, limit + 1, offset=offset, newest=newest
+        )
+    except ValueError as error:  # not made of whole candles that are stored
+        raise BadParameters(Fault("?interval", str(error))) from error
     has_more = len(candles) > limit
     if has_more:  # the one too many is the farthest from where we began
         candles = candles[1:] if newest else candles[:limit]

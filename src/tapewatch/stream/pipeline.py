@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tapewatch.model.codec import dead_letter, encode_json
-from tapewatch.model.errors import ConfigError
+from tapewatch.model.errors import ConfigError, where
 from tapewatch.model.events import AnyEvent, Batch, Event, Tick, Trade
 from tapewatch.model.instrument import split_id
 from tapewatch.ports import Counters, Processor, State
@@ -133,7 +133,7 @@ class Pipeline:
         self._keyed.restart(order, key)
         name = self.processors[order].name
         self.counters.error(f"process:{name}")
-        text = f"{type(error).__name__}: {error} ({_where(error)}); {name} of {key} starts fresh"
+        text = f"{type(error).__name__}: {error} ({where(error)}); {name} of {key} starts fresh"
         source = event.source if type(event) is Tick else split_id(getattr(event, "inst", ""))[0]
         raw = encode_json(event)
         out.append(dead_letter(source, f"process:{name}", text, raw, event.recv))
@@ -170,13 +170,3 @@ def _circle(waiting: Sequence[Processor[Any]]) -> str:
         path.append(_feeders(path[-1], waiting)[0])
     circle = path[path.index(path[-1]) :]
     return " -> ".join(processor.name for processor in reversed(circle))
-
-
-def _where(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "no trace"
-    file = trace.tb_frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
-    return f"{file}:{trace.tb_lineno}"

@@ -153,6 +153,29 @@ def test_time_of_tomorrow_does_not_make_the_others_old(pipeline):
     assert named(said, "cross_spread_bps")[-1].quality is Quality.COMPLETE
 
 
+def test_clock_that_goes_back_is_followed(pipeline):
+    pipeline.process(rows(3600, 3610, okx=100.0, binance=100.0, bybit=100.0))
+    said = pipeline.process(rows(0, 10, okx=100.0, binance=100.0, bybit=101.0))
+    last = named(said, "divergence_bps", "bybit:BTC/USDT")[-1]
+    assert (last.value, last.quality) == (pytest.approx(100.0), Quality.COMPLETE)
+    assert last.ts < at(10)
+
+
+def test_one_venue_that_is_minutes_behind_does_not_turn_the_others_back(pipeline):
+    both = [
+        event
+        for n in range(20)
+        for event in (
+            quote(600 + n, "okx", 100.0),
+            quote(600.1 + n, "binance", 100.0),
+            quote(300 + n, "bybit", 100.0, recv=600.2 + n),
+        )
+    ]
+    spreads = named(pipeline.process(both), "cross_spread_bps")
+    assert [m.ts for m in spreads] == sorted(m.ts for m in spreads)
+    assert spreads[-1].evidence[2].startswith("bybit does not count: no quote for 30")
+
+
 def walk(secs, delays, seed=3):
     """Venues that follow one price, each so much later. The order of coming is that of their times."""
     from random import Random

@@ -107,3 +107,10 @@ def test_stale_price_is_said_once(pipeline):
 def test_steady_coin_is_told_each_five_seconds(pipeline):
     said = pipeline.process(rows(0, 61, coinbase__USDT_USD=1.0001))
     assert len(said) == 13
+
+
+def test_clock_that_goes_back_is_followed(pipeline):
+    pipeline.process(rows(3600, 3630, coinbase__USDT_USD=1.0))
+    assert last(pipeline.process(rows(0, 30, coinbase__USDT_USD=0.99)), "USDT").value == (
+        pytest.approx(-100.0)
+    )

@@ -255,9 +255,13 @@ def test_why_an_alert_is_held_is_said_once_for_each_reason():
 
 def test_a_silenced_alert_is_not_told_again_while_it_fires_on():
     desk = Desk(rule(repeat_secs=600)).hear(alert()).after(2)
-    silence(desk, 3600, "rule=surge")
+    silence(desk, 1000, "rule=surge")
     desk.after(700).after(5)
     assert len(desk.sent()) == 1
+    assert [reason[:23] for reason in desk.reasons()] == ["not repeated: silenced "]
+    desk.after(400).after(40)
+    assert len(desk.sent()) == 2
+    assert not any(each.held for each in desk.notices.state.open.values())
 
 
 def test_a_clock_that_was_set_back_holds_no_group():
@@ -308,3 +312,11 @@ def test_of_what_is_over_only_so_much_is_remembered():
     assert len(desk.notices.state.over) == MAX_OVER
     desk.after(7 * 3600).hear(alert(number="x"), alert(RESOLVED, number="x"))
     assert list(desk.notices.state.over) == [alert(number="x").id]
+
+
+def test_what_was_only_thought_to_be_over_is_told_when_it_goes_on():
+    desk = Desk(rule()).hear(alert()).after(2).restarted()
+    desk.hear(*desk.notices.missed([], {alert().id}, desk.now)).after(40)
+    desk.hear(alert()).after(40).hear(alert(RESOLVED)).after(40).hear(alert()).after(40)
+    states = [states for _, states in desk.sent()]
+    assert states == [[(BTC, FIRING)], [(BTC, RESOLVED)], [(BTC, FIRING)], [(BTC, RESOLVED)]]

@@ -126,3 +126,10 @@ def test_the_type_of_a_channel_is_a_file_and_an_unknown_one_names_the_nearest():
     with pytest.raises(NotFound) as caught:
         launch.config_of("notify", "emial")
     assert caught.value.suggestions[0] == "email"
+
+
+def test_numbers_of_channels_that_cannot_be_are_told_at_their_line(plan):
+    text = f"notify:\n  ops: {MAIL[:-1]}, type: email, smtp_port: 99999,\n    send_secs: 0}}\n"
+    assert [(path, line) for path, _, line in faults(plan, text)] == [
+        ("notify.ops.smtp_port", 2), ("notify.ops.send_secs", 3),
+    ]  # fmt: skip

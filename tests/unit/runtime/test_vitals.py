@@ -90,6 +90,14 @@ def test_silence_is_remembered_when_the_link_that_spoke_is_gone(stage):
     assert stage.look(9)[VENUE, "feed_silent_secs"].value == 10
 
 
+def test_clock_that_is_set_back_does_not_hide_a_silence(stage):
+    stage.look()
+    stage.link.last_data = stage.now()
+    stage.look(-3_600)
+    stage.link.last_data = Micros(0)
+    assert stage.look(90)[VENUE, "feed_silent_secs"].value == 90
+
+
 def test_feed_of_which_nothing_is_wanted_is_not_silent(stage):
     stage.feeds["binance"].links = [LinkStatus("binance", "catalogue", LinkState.CLOSED)]
     stage.look()
