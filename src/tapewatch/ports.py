@@ -479,10 +479,6 @@ class Latest(Struct):
     metrics: dict[str, Metric] = field(default_factory=dict)  # "name window"
     updated: Micros = Micros(0)
 
-    def value(self, name: str) -> float | None:
-        metric = self.metrics.get(name)
-        return None if metric is None else metric.value
-
     @property
     def price(self) -> float | None:
         if self.trade is not None:
