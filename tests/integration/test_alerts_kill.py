@@ -65,7 +65,7 @@ async def test_a_kill_loses_no_alert_and_tells_none_in_two_notices(tmp_path):
 
     application = web.Application()
     application.router.add_post("/hook", hook)
-    async with TestServer(application) as server, asyncio.timeout(60):
+    async with TestServer(application) as server, asyncio.timeout(300):
         life = Life(tmp_path, str(server.make_url("/hook")))
         for _ in range(KILLS):
             await life.killed_after(rng.randint(1, 30))
