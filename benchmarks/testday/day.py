@@ -1,13 +1,17 @@
 """One simulated day through the product's own processors and ready-made rules."""
 
-from msgspec import Struct
+from typing import Any
 
-from benchmarks.testday.floor import SECOND, START, Floor, Truth
+from msgspec import Struct, field
+
+from benchmarks.testday.floor import SECOND, START, VENUES, Floor, Truth
+from benchmarks.testday.looks import Looks
 from benchmarks.testday.plants import Expected, Plant, draw, pace
 from tapewatch.model.events import Alert, AlertState, DeadLetter
 from tapewatch.rules.defaults import RuleSet, in_force, ready_made
 from tapewatch.rules.rule import Rule
 from tapewatch.rules.rulebook import measures_of
+from tapewatch.runtime import vitals
 from tapewatch.runtime.launch import processors_of
 from tapewatch.runtime.rules_settings import with_rules
 from tapewatch.stream.pipeline import Pipeline
@@ -34,12 +38,28 @@ class Day(Struct):
     left_out: list[str]
 
 
-def run(seed: int, rate: float, hours: float, *, planted: bool) -> Day:
-    floor = Floor(seed, rate)
-    plants = draw(floor, seed, hours) if planted else []
-    processors = processors_of({})
-    found = in_force((WHALE,), ready_made(), measures_of(processors))
-    spells = _spells(floor, plants, Pipeline(with_rules(processors, found)), int(hours * 3_600))
+class Scene(Struct, frozen=True, kw_only=True):
+    """Which day."""
+
+    seed: int = 1
+    rate: float = 0.15  # of the simulator's usual activity
+    hours: float = 24.0
+    venues: dict[str, tuple[str, ...]] = field(default_factory=VENUES.copy)
+    sections: dict[str, Any] = {}  # settings of detectors
+    plants: tuple[Plant, ...] | None = None  # None: drawn by seed
+
+
+def run(scene: Scene, *, planted: bool) -> Day:
+    floor = Floor(scene.seed, scene.rate, scene.venues)
+    plants: list[Plant] = []
+    if planted:
+        drawn = draw(floor, scene.seed, scene.hours) if scene.plants is None else scene.plants
+        plants = sorted(drawn, key=lambda plant: plant.at)
+    processors = processors_of(scene.sections)
+    measures = (*measures_of(processors), *vitals.MEASURES)
+    found = in_force((WHALE,), ready_made(), measures)
+    pipeline = Pipeline(with_rules(processors, found))
+    spells = _spells(floor, plants, pipeline, int(scene.hours * 3_600))
     told = [(plant, plant.expected(floor)) for plant in plants]
     return Day(told, floor.truths, spells, _names(found), [name for name, _ in found.left_out])
 
@@ -49,13 +69,13 @@ def _names(found: RuleSet) -> list[str]:
 
 
 def _spells(floor: Floor, plants: list[Plant], pipeline: Pipeline, secs: int) -> list[Spell]:
-    waiting = list(plants)
+    waiting, looks = list(plants), Looks(floor)
     spells: dict[str, Spell] = {}
     for sec in range(secs):
         floor.pace(pace(sec))
         while waiting and waiting[0].at <= START + sec * SECOND:
             waiting.pop(0).begin(floor)
-        for event in pipeline.process(floor.advance()):
+        for event in pipeline.process([*floor.advance(), *looks.look(sec)]):
             if type(event) is DeadLetter:
                 raise RuntimeError(f"a processor failed: {event.error}")
             if type(event) is Alert:

@@ -6,7 +6,7 @@ second. Each second ends with a Tick of each venue, received when all before it 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -54,7 +54,7 @@ class Truth(Struct):
 class Floor:
     """All markets. `advance` by a second gives what our feeds would give."""
 
-    def __init__(self, seed: int, rate: float) -> None:
+    def __init__(self, seed: int, rate: float, venues: Mapping[str, Sequence[str]]) -> None:
         self.rate = rate
         self.now = int(START)
         self.markets: dict[str, Market] = {}
@@ -63,7 +63,7 @@ class Floor:
         self._insts: dict[tuple[str, str], str] = {}
         self._open: dict[str, Order] = {}
         self._by_hand: list[tuple[str, happenings.Happening]] = []
-        for venue, symbols in VENUES.items():
+        for venue, symbols in venues.items():
             listed = {each.symbol: each for each in listings_of(venue, _LISTED)}
             pairs = tuple(listed[symbol] for symbol in symbols)
             self.markets[venue] = open_market(
@@ -117,15 +117,15 @@ class Floor:
             truth.volume.append(0.0)
             truth.middle.append(truth.middle[-1] if truth.middle else 0.0)
         events = self._events(happened)
-        heard = [each for each in events if not self._is_muted(each.inst.partition(":")[0])]
+        heard = [each for each in events if not self.is_muted(each.inst.partition(":")[0])]
         ticks = [
             Tick(Micros(self.now), Micros(self.now + _LATENCY), source)
             for source in self.sources
-            if not self._is_muted(source)
+            if not self.is_muted(source)
         ]
         return [*heard, *ticks]
 
-    def _is_muted(self, source: str) -> bool:
+    def is_muted(self, source: str) -> bool:
         return self.muted.get(source, 0) >= self.now
 
     def _events(self, happened) -> list:

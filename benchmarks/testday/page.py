@@ -36,6 +36,7 @@ def markdown(found: dict[str, Tally], calm: dict[str, Tally], facts: str) -> str
             str(len(calm[tally.rule].wrong)),
         )
         for tally in found.values()
+        if tally.planted or tally.right or tally.wrong  # nothing of some kinds is in such a day
     ]
     lines = [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
     reasons = [

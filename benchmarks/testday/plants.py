@@ -4,6 +4,7 @@ The first two hours and ten minutes are left alone: the slowest detector needs 1
 warm. Then each slot of twelve minutes gets one event or none.
 """
 
+from math import log
 from random import Random
 
 from msgspec import Struct
@@ -30,6 +31,20 @@ BAG = {
 }
 _LARGE_USD, _LARGE = 45_000.0, 3
 _MANY_USD, _MANY = 600.0, 12
+
+
+# what a big trade is: dollars, and deviations above the simulator's law of orders
+BIG_USD, BIG_DEVIATIONS = 250_000.0, 4.0
+WHALE_USD = 500_000.0
+_SPREAD = 1.4  # of the logarithm of an order's size
+
+
+def deviations(usd: float, typical_usd: float) -> float:
+    return log(usd / typical_usd) / _SPREAD if usd > 0 else 0.0
+
+
+def is_big(usd: float, typical_usd: float) -> bool:
+    return usd >= BIG_USD and deviations(usd, typical_usd) >= BIG_DEVIATIONS
 
 
 class Expected(Struct, frozen=True):
@@ -100,6 +115,14 @@ def _whale(plant: Plant, floor: Floor) -> None:
     floor.order(plant.inst, plant.usd, buys=plant.buys)
 
 
+def _rules_of_order(plant: Plant, floor: Floor) -> list[str]:
+    """What must be said of it follows from what the book had for it."""
+    truth = floor.truths[plant.inst]
+    worth = sum(order.usd for order in truth.orders if order.ts == plant.at)
+    found = ["big_trade"] if is_big(worth, truth.typical_usd) else []
+    return [*found, "whale"] if worth >= WHALE_USD else found
+
+
 def _large(plant: Plant, floor: Floor) -> None:
     for _ in range(_LARGE):
         floor.liquidate(plant.inst, _LARGE_USD, longs=plant.buys)
@@ -159,10 +182,7 @@ _BEGIN = {
 }
 # rule, instrument, seconds from the beginning until it must have spoken
 _EXPECTED = {
-    "whale": lambda plant, _: (
-        [("big_trade", plant.inst, 5)]
-        + ([("whale", plant.inst, 5)] if plant.usd >= 520_000 else [])
-    ),
+    "whale": lambda plant, floor: [(rule, plant.inst, 5) for rule in _rules_of_order(plant, floor)],
     "large liquidations": lambda plant, _: [("liq_spike", plant.inst, 60)],
     "many liquidations": lambda plant, _: [("liq_spike", plant.inst, 60)],
     "cascade": lambda _, floor: [

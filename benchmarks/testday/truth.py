@@ -15,16 +15,14 @@ within a window that is not sure counts neither way: it lies at the border of th
 """
 
 from itertools import pairwise
-from math import log
 from statistics import median
 
 from msgspec import Struct
 
 from benchmarks.testday.floor import SECOND, START, Truth, groups
-from benchmarks.testday.plants import pace
+from benchmarks.testday.plants import BIG_USD, WHALE_USD, deviations, is_big, pace
 
 FIVE = 300
-_SPREAD = 1.4  # of the logarithm of an order's size, in the simulator
 
 
 class Window(Struct, frozen=True):
@@ -61,13 +59,12 @@ def _usual(truth: Truth) -> float:
 def _orders(inst: str, truth: Truth) -> list[Window]:
     found = []
     for order in truth.orders:
-        deviations = log(order.usd / truth.typical_usd) / _SPREAD
-        at = order.ts
-        if order.usd >= 225_000 and deviations >= 3.7:
-            is_sure = order.usd >= 250_000 and deviations >= 4.0
+        at, usd = order.ts, order.usd
+        if usd >= 0.9 * BIG_USD and deviations(usd, truth.typical_usd) >= 3.7:
+            is_sure = is_big(usd, truth.typical_usd)
             found.append(Window("big_trade", inst, at, at + SECOND, is_sure))
-        if order.usd >= 490_000:
-            found.append(Window("whale", inst, at, at + SECOND, order.usd >= 500_000))
+        if usd >= 0.98 * WHALE_USD:
+            found.append(Window("whale", inst, at, at + SECOND, usd >= WHALE_USD))
     return found
 
 

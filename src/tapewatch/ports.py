@@ -479,11 +479,20 @@ class Latest(Struct):
     metrics: dict[str, Metric] = field(default_factory=dict)  # "name window"
     updated: Micros = Micros(0)
 
+    def value(self, name: str) -> float | None:
+        metric = self.metrics.get(name)
+        return None if metric is None else metric.value
+
     @property
     def price(self) -> float | None:
         if self.trade is not None:
             return self.trade.price
         return self.ticker.last if self.ticker is not None else None
+
+    def measured(self, name: str) -> float | None:
+        """Give a metric's value by "name window"."""
+        metric = self.metrics.get(name)
+        return None if metric is None else metric.value
 
 
 class Hot(Protocol):

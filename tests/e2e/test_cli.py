@@ -125,6 +125,18 @@ def test_times_may_count_back_from_now(tapewatch):
     assert done.returncode == 1
 
 
+def test_the_doctor_says_of_each_detector_whether_it_can_fire(tapewatch, tmp_path):
+    well = tapewatch("doctor", "--only", "detectors")
+    assert well.returncode == 0, well.stderr
+    assert " ✓ volume_surge         volume_surge reached" in well.stdout
+    (tmp_path / "tapewatch.yaml").write_text("detectors: {whale: {usd_min: 50000000}}")
+    silenced = tapewatch("doctor", "--only", "detectors")
+    assert silenced.returncode == 0, silenced.stderr
+    (line,) = [each for each in silenced.stdout.splitlines() if " whale " in each]
+    assert line.startswith(" ▲ whale")
+    assert "usd_min 50000000.0 (usually 500000.0)" in line
+
+
 @pytest.mark.parametrize("command", ["analyze", "verify", "query trades BTC-USDT"])
 def test_a_time_that_is_none_is_one_sentence(tapewatch, command, tmp_path):
     for given, says in (("xyz", "'xyz' is no time"), ("now", "--from now is not before --to -1h")):

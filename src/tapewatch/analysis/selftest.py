@@ -21,7 +21,7 @@ from tapewatch.model.events import Alert, AlertState, AnyEvent, DeadLetter, Metr
 from tapewatch.ports import Processor, Proof
 from tapewatch.stream.pipeline import Pipeline
 
-SLICE = 64  # events after which others get a turn: less than a millisecond
+SLICE = 64  # events after which others get a turn: a millisecond or so
 
 T = TypeVar("T")
 

@@ -14,7 +14,6 @@ venues: of two nobody knows which is off, so nothing is told but the spread, whi
 Time is the venues' own, that of whoever is furthest; never ahead of our clock.
 """
 
-from statistics import median
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
@@ -35,8 +34,10 @@ from tapewatch.model.times import MINUTE, SECOND
 from tapewatch.ports import Measure, Plugin, Proof
 from tapewatch.process import _stage
 from tapewatch.process._lead import Lead
+from tapewatch.process._median import median
 from tapewatch.process._sights import STEP, Count, Sight, count, middle, sight
 from tapewatch.stream.keyed import EVERYWHERE
+from tapewatch.stream.window import median
 
 _BPS = 10_000.0
 _MEDIAN_OF = 3  # venues at least

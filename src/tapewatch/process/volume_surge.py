@@ -1,8 +1,10 @@
 """How much more is traded than is usual: the volume of a window over the median of such windows.
 
-The window rolls with the trades (in steps of a sixtieth); what is usual is the median of the last
-whole windows before it, so a surge is not part of its own baseline, and a few surges move it
-little. Until `warmup` windows are over there is not enough history: 0, PARTIAL, and it is said so.
+The window rolls with the trades (in steps of a sixtieth). What is usual is the median of the last
+whole windows before it (two hours of 1m, five of 5m), so a surge is not part of its own baseline, and
+a few surges move it little; or the median of those of the last half hour, if that is more: else each
+morning would be a surge against the night. So what lasts for more than some fifteen minutes becomes
+usual. Until `warmup` windows are over there is not enough history: 0, PARTIAL, and it is said so.
 
 Told once a second while the ratio is above `loud` or was, else once a minute.
 """
@@ -28,7 +30,8 @@ from tapewatch.process import _stage
 from tapewatch.stream.window import Recent, Sums
 
 NAME = "volume_surge"
-_WINDOWS = (("1m", MINUTE, 120), ("5m", 5 * MINUTE, 60))
+# label, length, how many before it are usual, how many of them are half an hour
+_WINDOWS = (("1m", MINUTE, 120, 30), ("5m", 5 * MINUTE, 60, 6))
 _SLOW = MINUTE
 _LONGEST_SKIP = 59 * SECOND  # less than any of the rings: a ring that is jumped over is made anew
 
@@ -44,7 +47,8 @@ class Pace(Struct, array_like=True):
     label: str
     length: int
     rolling: Sums
-    usual: Recent
+    long: Recent
+    short: Recent
     ends: Micros = Micros(0)  # of the whole window that runs; 0: none does
     amount: float = 0.0  # traded in it
     basis: float = 0.0  # what is usual; 0: there is not enough history
@@ -56,15 +60,20 @@ class Pace(Struct, array_like=True):
         """The running window is over; those without a trade count as well."""
         number = ts // self.length
         if self.ends:
-            self.usual.push(self.amount)
-            for _ in range(min(number - self.ends // self.length, self.usual.count)):
-                self.usual.push(0.0)
+            self._push(self.amount)
+            for _ in range(min(number - self.ends // self.length, self.long.count)):
+                self._push(0.0)
         self.ends = Micros((number + 1) * self.length)
         self.amount = 0.0
         self.weigh(warmup)
 
     def weigh(self, warmup: int) -> None:
-        self.basis = self.usual.median if len(self.usual) >= warmup else 0.0
+        is_warm = len(self.long) >= warmup
+        self.basis = max(self.long.median, self.short.median) if is_warm else 0.0
+
+    def _push(self, amount: float) -> None:
+        self.long.push(amount)
+        self.short.push(amount)
 
 
 class VolumeSurgeState(Struct):
@@ -132,10 +141,10 @@ class VolumeSurgeState(Struct):
         return said
 
     def _tell(self, pace: Pace, ts: Micros, recv: Micros) -> Metric:
-        is_warm = len(pace.usual) >= self.warmup
+        is_warm = len(pace.long) >= self.warmup
         evidence: tuple[str, ...] = ()
         if not is_warm:
-            evidence = (f"not enough history: {len(pace.usual)} of {self.warmup} {pace.label}",)
+            evidence = (f"not enough history: {len(pace.long)} of {self.warmup} {pace.label}",)
         is_whole = is_warm and pace.rolling.is_whole and pace.broken < pace.rolling.begins
         quality = Quality.COMPLETE if is_whole else Quality.PARTIAL
         baseline = pace.basis if is_warm else None
@@ -154,8 +163,8 @@ class VolumeSurge:
         self.state = VolumeSurgeState
         self.measures = (
             Measure(
-                NAME, tuple(label for label, _, _ in _WINDOWS), "ratio",
-                "volume of the window over the median of the windows before",
+                NAME, tuple(label for label, *_ in _WINDOWS), "ratio",
+                "volume of the window over the usual of the windows before",
             ),
         )  # fmt: skip
         self._config = config
@@ -166,8 +175,8 @@ class VolumeSurge:
 
     def fresh(self, key: str) -> VolumeSurgeState:
         paces = [
-            Pace(label, length, Sums(length // 60, 60), Recent(count))
-            for label, length, count in _WINDOWS
+            Pace(label, length, Sums(length // 60, 60), Recent(long), Recent(short))
+            for label, length, long, short in _WINDOWS
         ]
         return self.adopt(VolumeSurgeState(key, self._config.warmup, self._config.loud, paces))
 

@@ -111,7 +111,7 @@ def plan_of(loaded: loader.Loaded, *, serve: bool = True, demo: bool = False) ->
 def deriving_of(loaded: loader.Loaded) -> tuple[Processor[Any], ...]:
     """All that works on events, with the settings' detectors and rules: for a replay."""
     processors = processors_of(detectors_of(loaded))
-    rules = rules_of(loaded, measures_of(processors))
+    rules = rules_of(loaded, (*measures_of(processors), *vitals.MEASURES))
     loaded.refuse()
     return with_rules(processors, rules)
 

@@ -1,6 +1,6 @@
 """The detectors' self-test at start: off the hot path, told once, kept for whoever asks.
 
-    start ──> AFTER_SECS later: one detector after the other, a slice of less than a millisecond at
+    start ──> AFTER_SECS later: one detector after the other, a slice of a millisecond or so at
               a time ──> one log line; `/detectors`, `/health/detailed`; one that is broken makes
               the product degraded
 
