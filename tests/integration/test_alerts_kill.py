@@ -44,7 +44,11 @@ class Life:
 
     async def end(self):
         process = await self.live(LAST)
-        _, errors = await process.communicate()
+        try:
+            _, errors = await process.communicate()
+        finally:
+            if process.returncode is None:  # it did not end in time, and must not outlive us
+                process.kill()
         assert process.returncode == 0, errors.decode()
         self.last += LAST
 
