@@ -11,8 +11,8 @@ from benchmarks.table import Report, Section
 
 RESULTS = Path(__file__).resolve().parent / "results"
 README = Path(__file__).resolve().parent.parent / "README.md"
-NAMES = ("duel", "symbols", "stages", "start", "alerts", "soak")
-USUAL = NAMES[:-1]  # the soak takes half an hour: ask for it
+NAMES = ("duel", "symbols", "stages", "start", "alerts", "venues", "five", "soak")
+USUAL = NAMES[:6]  # the others take long: ask for them
 
 
 def main() -> int:
@@ -32,7 +32,8 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="what to measure")
     parser.add_argument("--quick", action="store_true", help="small counts, few rounds")
-    parser.add_argument("--minutes", type=float, default=30.0, help="length of the soak")
+    parser.add_argument("--minutes", type=float, help="length of `five` (10) or the soak (30)")
+    parser.add_argument("--own-core", action="store_true", help="`five`: first on its core")
     parser.add_argument("--write-readme", action="store_true", help="put the table into README.md")
     return parser.parse_args()
 
@@ -61,9 +62,23 @@ def _measure(name: str, options: argparse.Namespace) -> Section:
         from benchmarks import alerts
 
         return Section("Alerts, at 5,000 trades a second", alerts.rows(quick=quick))
+    return _long(name, options)
+
+
+def _long(name: str, options: argparse.Namespace) -> Section:
+    if name == "venues":
+        from benchmarks import venues
+
+        rows = venues.rows(quick=options.quick)
+        return Section("By venue, us of processor time a frame", rows, peer="peer")
+    if name == "five":
+        from benchmarks import five
+
+        minutes = options.minutes or (0.5 if options.quick else 10.0)
+        return Section("Five venues at once", five.rows(minutes, own_core=options.own_core))
     from benchmarks import soak
 
-    return Section("Memory", soak.rows(options.minutes))
+    return Section("Memory", soak.rows(options.minutes or 30.0))
 
 
 def _keep(report: Report, name: str) -> None:

@@ -45,6 +45,7 @@ class Row(Struct, frozen=True):
 class Section(Struct, frozen=True):
     title: str
     rows: list[Row]
+    peer: str = "cryptofeed"  # head of its column
 
 
 class Report(Struct, frozen=True):
@@ -64,13 +65,13 @@ def number(value: float) -> str:
     return f"{value:.2f}"
 
 
-_HEAD = ("", "unit", "budget", "tapewatch", "cryptofeed", "ratio", "target")
+_HEAD = ("", "unit", "budget", "tapewatch", "", "ratio", "target")
 
 
 def markdown(report: Report) -> str:
     lines = [f"Measured {report.date} on " + ", ".join(_facts(report.machine)) + "."]
     for section in report.sections:
-        lines += ["", f"**{section.title}**", "", *_table(section.rows)]
+        lines += ["", f"**{section.title}**", "", *_table(section)]
         lines += [f"\n{row.name}: {row.note}" for row in section.rows if row.note]
     return "\n".join(lines) + "\n"
 
@@ -79,8 +80,9 @@ def _facts(machine: dict[str, str]) -> list[str]:
     return [f"{name} {value}" if name else value for name, value in machine.items()]
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
-    cells = [_HEAD, *(_cells(row) for row in rows)]
+def _table(section: Section) -> list[str]:
+    head = (*_HEAD[:4], section.peer, *_HEAD[5:])
+    cells = [head, *(_cells(row) for row in section.rows)]
     used = [i for i in range(len(_HEAD)) if i == 0 or any(line[i] for line in cells[1:])]
     widths = {i: max(len(line[i]) for line in cells) for i in used}
     padded = ["| " + " | ".join(line[i].ljust(widths[i]) for i in used) + " |" for line in cells]

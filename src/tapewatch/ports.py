@@ -489,6 +489,11 @@ class Latest(Struct):
             return self.trade.price
         return self.ticker.last if self.ticker is not None else None
 
+    def measured(self, name: str) -> float | None:
+        """Give a metric's value by "name window"."""
+        metric = self.metrics.get(name)
+        return None if metric is None else metric.value
+
 
 class Hot(Protocol):
     """The hot window. A backend of one's own is one file with these methods, named in YAML."""

@@ -16,7 +16,6 @@ from tapewatch.runtime.plan import Venue
 from tapewatch.runtime.plugins import load
 from tapewatch.sim import okx_rest
 from tapewatch.sim.bars import HOUR, SECOND
-from tapewatch.sim.exchange import SimulatedExchange
 from tapewatch.sim.market import Size
 from tapewatch.sim.venues import open_venue
 from tapewatch.stores import _compact
@@ -24,7 +23,7 @@ from tapewatch.stores._compactor import Compactor
 from tapewatch.stores.duckdb import DuckDb
 from tapewatch.stores.sqlite import Sqlite
 from tapewatch.wire import http
-from tests.integration.sim_bench import Clock
+from tests.integration.sim_bench import ByHand, Clock
 
 START = 1_790_000_000_000_000 // HOUR * HOUR + HOUR // 2
 ONE = 100_000_000
@@ -147,7 +146,7 @@ async def benches(folder, venue="binance", minutes=600, start=START, rules=None,
         simulated, start=start, symbols=4, size=Size(history_minutes=minutes), alone=True
     )
     options = {"live": False, "rules": rules or own, "clock": Clock(), **more}
-    async with SimulatedExchange(market, venue=make, **options) as exchange:
+    async with ByHand(market, venue=make, **options) as exchange:
         yield Bench(exchange, venue, folder)
 
 

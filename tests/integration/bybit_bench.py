@@ -15,11 +15,10 @@ from tapewatch.model.events import BookDelta, BookSnapshot, DeadLetter, Gap, Sid
 from tapewatch.model.instrument import Catalogue
 from tapewatch.ports import LinkState, Subscription
 from tapewatch.runtime import plugins
-from tapewatch.sim.exchange import SimulatedExchange
 from tapewatch.sim.faults import Fault
 from tapewatch.sim.market import Size
 from tapewatch.sim.venues import open_venue
-from tests.integration.sim_bench import allowing, market_clock, unpaced
+from tests.integration.sim_bench import ByHand, allowing, market_clock, unpaced
 from tests.talk import Basket
 
 START = 1_790_000_000_000_000
@@ -253,7 +252,7 @@ class Rig:
 @asynccontextmanager
 async def exchanges(*, symbols=4, rate=1.0, rules=None, clock=None):
     market, make, usual = open_venue("bybit", start=START, symbols=symbols, rate=rate, size=SIZE)
-    async with SimulatedExchange(
+    async with ByHand(
         market, venue=make, rules=allowing(rules or usual), live=False,
         clock=clock or market_clock(market),
     ) as exchange:  # fmt: skip

@@ -33,6 +33,16 @@ VENUES = {
     "ccxt_binance": ("binance", "https://api.binance.com", "wss://stream.binance.com:9443"),
     "ccxt_okx": ("okx", "https://www.okx.com", "wss://ws.okx.com:443"),
     "ccxt_bybit": ("bybit", "https://api.bybit.com", "wss://stream.bybit.com"),
+    "binanceusdm": (
+        "binance_futures",
+        "https://fapi.binance.com",
+        "wss://fstream.binance.com",
+    ),
+    "ccxt_coinbase": (
+        "coinbase_advanced",
+        "https://api.coinbase.com",
+        "wss://advanced-trade-ws.coinbase.com",
+    ),
     "coinbaseexchange": (
         "coinbase",
         "https://api.exchange.coinbase.com",

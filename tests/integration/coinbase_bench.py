@@ -13,11 +13,10 @@ from tapewatch.model.events import BookDelta, BookSnapshot, DeadLetter, Gap, Sid
 from tapewatch.model.instrument import Catalogue
 from tapewatch.ports import LinkState, Subscription
 from tapewatch.runtime import plugins
-from tapewatch.sim.exchange import SimulatedExchange
 from tapewatch.sim.faults import Fault
 from tapewatch.sim.market import Size
 from tapewatch.sim.venues import open_venue
-from tests.integration.sim_bench import allowing, market_clock, unpaced
+from tests.integration.sim_bench import ByHand, allowing, market_clock, unpaced
 from tests.integration.truth import TOLD, Ledger, true_book
 from tests.talk import Basket
 
@@ -260,11 +259,11 @@ async def rigs(name, *channels, natives=(BTC, ETH), symbols=4, rate=1.0, **confi
     resume = config.pop("resume", {})
     _, make_history, history_rules = open_venue("coinbase", start=START, symbols=1)
     async with (
-        SimulatedExchange(
+        ByHand(
             market, venue=make, rules=allowing(rules), live=False, clock=market_clock(market)
         ) as exchange,
         # The same market behind the REST of the Exchange: where past trades are asked for by id.
-        SimulatedExchange(
+        ByHand(
             market, venue=make_history, rules=allowing(history_rules), live=False,
             faults=exchange.faults, clock=market_clock(market),
         ) as history,

@@ -13,13 +13,13 @@ from tapewatch.feeds.exchange import ExchangeFeed
 from tapewatch.model.events import DeadLetter
 from tapewatch.model.instrument import Catalogue
 from tapewatch.ports import LinkState, Subscription
-from tapewatch.sim.exchange import SimulatedExchange
 from tapewatch.sim.faults import Fault
 from tapewatch.sim.limits import Rules
 from tapewatch.sim.listing import listings
 from tapewatch.sim.market import Size, open_market
 from tapewatch.venues.binance import PLUGIN
 from tapewatch.wire import http, life, session
+from tests.integration.sim_bench import ByHand, allowing, unpaced
 from tests.integration.truth import TOLD, Ledger, Shelf, true_book, true_rows
 from tests.talk import Basket
 
@@ -92,8 +92,10 @@ class Rig:
         self.basket = Basket()
         self.books = {}  # native: update id: the true book
         self._natives = {inst_of(native): native for native in self.market.symbols}
+        dialect = PLUGIN.build("binance", config)
+        dialect.limits = unpaced(dialect.limits)
         self.feed = ExchangeFeed(
-            PLUGIN.build("binance", config),
+            dialect,
             config,
             clock=lambda: self.market.now,
             catalogue=catalogue or Catalogue(),
@@ -260,10 +262,10 @@ class Rig:
 
 @asynccontextmanager
 async def exchanges(*, symbols=3, rate=1.0, seed=1, rules=None, **more):
-    """A simulated exchange, started. Keep-alive is out of the way: time is real there."""
+    """A simulated exchange, started. Keep-alive and limits are out of the way."""
     market = open_market(start=START, seed=seed, symbols=symbols, rate=rate, size=SIZE)
-    rules = rules or Rules(ping_secs=3_600)
-    async with SimulatedExchange(market, live=False, rules=rules, **more) as exchange:
+    rules = allowing(rules or Rules(ping_secs=3_600))
+    async with ByHand(market, live=False, rules=rules, **more) as exchange:
         yield exchange
 
 

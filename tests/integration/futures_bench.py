@@ -13,12 +13,11 @@ from tapewatch.feeds.exchange import ExchangeFeed
 from tapewatch.model.events import DeadLetter, Side
 from tapewatch.model.instrument import Catalogue
 from tapewatch.ports import LinkState, Subscription
-from tapewatch.sim.exchange import SimulatedExchange
 from tapewatch.sim.faults import Fault
 from tapewatch.sim.market import Size
 from tapewatch.sim.venues import open_venue
 from tapewatch.venues.binance_futures import PLUGIN
-from tests.integration.sim_bench import allowing, market_clock, unpaced
+from tests.integration.sim_bench import ByHand, allowing, market_clock, unpaced
 from tests.integration.truth import TOLD, Ledger, Shelf, true_rows
 from tests.talk import Basket
 
@@ -245,7 +244,7 @@ async def exchanges(*, symbols=3, rate=1.0, seed=1, rules=None, clock=None):
     market, make, usual = open_venue(
         VENUE, start=START, seed=seed, symbols=symbols, rate=rate, size=SIZE
     )
-    async with SimulatedExchange(
+    async with ByHand(
         market, venue=make, rules=allowing(rules or usual), live=False,
         clock=clock or market_clock(market),
     ) as exchange:  # fmt: skip

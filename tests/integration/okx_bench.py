@@ -16,11 +16,10 @@ from tapewatch.model.events import BookDelta, BookSnapshot, DeadLetter, Gap, Hol
 from tapewatch.model.instrument import Catalogue
 from tapewatch.ports import LinkState, Subscription
 from tapewatch.runtime import plugins
-from tapewatch.sim.exchange import SimulatedExchange
 from tapewatch.sim.faults import Fault
 from tapewatch.sim.market import Size
 from tapewatch.sim.venues import open_venue
-from tests.integration.sim_bench import allowing, market_clock, unpaced
+from tests.integration.sim_bench import ByHand, allowing, market_clock, unpaced
 from tests.integration.truth import TOLD, Ledger
 from tests.talk import Basket
 
@@ -281,7 +280,7 @@ def subs(natives, channels):
 async def exchanges(*, symbols=5, rate=1.0, rules=None, clock=None, checksums=False):
     market, make, usual = open_venue("okx", start=START, symbols=symbols, rate=rate, size=SIZE)
     venue = functools.partial(make, checksums=checksums)
-    async with SimulatedExchange(
+    async with ByHand(
         market, venue=venue, rules=allowing(rules or usual), live=False,
         clock=clock or market_clock(market),
     ) as exchange:  # fmt: skip

@@ -47,6 +47,16 @@ def unpaced(limits):
     return replace(limits, frames_per_sec=10_000, connects=10_000, weight=10**9)
 
 
+class ByHand(SimulatedExchange):
+    """Looks after its connections when a test says so (`sockets.tend`), never by the real second.
+
+    On a slow machine it would find clients idle that a quick one never looks at.
+    """
+
+    async def _keep_alive(self):
+        await asyncio.Event().wait()
+
+
 class Client:
     """Reads all the time; frames by stream, other texts apart."""
 
@@ -149,9 +159,9 @@ class Bench:
 def make(clock, rules=None, venue=None, **market):
     options = {"start": START, "symbols": 4, **market}
     if venue is None:
-        return SimulatedExchange(open_market(**options), live=False, clock=clock, rules=rules)
+        return ByHand(open_market(**options), live=False, clock=clock, rules=rules)
     world, make_venue, own = open_venue(venue, **options)
-    return SimulatedExchange(world, venue=make_venue, live=False, clock=clock, rules=rules or own)
+    return ByHand(world, venue=make_venue, live=False, clock=clock, rules=rules or own)
 
 
 @asynccontextmanager

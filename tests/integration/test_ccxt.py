@@ -23,6 +23,8 @@ ONES = {
     "ccxt_okx": ("BTC/USDT", "BTC-USDT", (TICKER, TRADES, BOOK)),
     "ccxt_bybit": ("BTC/USDT", "spot/BTCUSDT", (TICKER, TRADES, BOOK)),
     "coinbaseexchange": ("BTC/USD", "BTC-USD", (TICKER, TRADES)),
+    "binanceusdm": ("BTC/USDT:USDT", "BTCUSDT", (TRADES, BOOK, "ticker")),
+    "ccxt_coinbase": ("BTC/USD", "BTC-USD", (TRADES, BOOK, "ticker")),
 }
 SECTIONS = tuple(ONES)
 OKX = "ccxt_okx"

@@ -8,7 +8,7 @@ import pytest
 
 from tapewatch.model.events import Micros, Quality
 from tapewatch.model.instrument import Catalogue
-from tapewatch.runtime import catalogues, ccxt_checkup, ccxt_venues, checkup, launch
+from tapewatch.runtime import catalogues, ccxt_checkup, ccxt_venues, finding, launch
 from tapewatch.runtime.clock import wall_clock
 from tapewatch.runtime.wiring import App
 from tapewatch.settings.problems import InvalidSettings
@@ -133,10 +133,10 @@ async def test_a_venue_that_does_not_answer_stops_nobody_and_comes_later(tmp_pat
 async def test_the_doctor_walks_the_way_that_data_takes(tmp_path):
     async with Okx() as exchange:
         (place,) = launch.plan_of(loaded_from(tmp_path, exchange)).ccxt
-        found = [finding async for finding in ccxt_checkup.venue(place, wall_clock)]
-        assert [each.verdict for each in found] == [checkup.GOOD, checkup.GOOD]
+        found = [each async for each in ccxt_checkup.venue(place, wall_clock)]
+        assert [each.verdict for each in found] == [finding.GOOD, finding.GOOD]
         assert "instruments listed" in found[0].detail
         exchange.faults.add(Fault(kind="http", target="*", status=451, count=None), wall_clock())
-        (found,) = [finding async for finding in ccxt_checkup.venue(place, wall_clock)]
-        assert found.verdict == checkup.BAD
+        (found,) = [each async for each in ccxt_checkup.venue(place, wall_clock)]
+        assert found.verdict == finding.BAD
         assert "HTTP 451" in found.detail

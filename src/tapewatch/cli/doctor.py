@@ -94,7 +94,7 @@ class _Report:
     def tell(self, finding: object) -> None:
         import msgspec
 
-        from tapewatch.runtime.checkup import Finding
+        from tapewatch.runtime.finding import Finding
 
         assert isinstance(finding, Finding)
         self._counts[finding.verdict] += 1

@@ -1,7 +1,8 @@
 """What CCXT gives (its unified dicts) as events. Pure.
 
-CCXT unifies names, not meanings. Three things are set right here: amounts of derivatives are in
-contracts, times are milliseconds or missing, and almost every field may be None.
+CCXT unifies names, not meanings. Four things are set right here: amounts of derivatives are in
+contracts, times are milliseconds or missing, almost every field may be None, and Coinbase's
+Advanced Trade tells the side of the maker, which CCXT passes on as if it were the taker's.
 """
 
 from collections import Counter
@@ -11,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from tapewatch.feeds.ccxt_config import TRADES
+from tapewatch.feeds.ccxt_config import TRADES, exchange_id
 from tapewatch.model.errors import BadFrame
 from tapewatch.model.events import (
     InstrumentId,
@@ -28,6 +29,8 @@ Row = Mapping[str, Any]
 Levels = tuple[tuple[Level, ...], tuple[Level, ...]]
 
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
+_TURNED = {"buy": Side.SELL, "sell": Side.BUY}
+_MAKER_SIDES = frozenset({"coinbase", "coinbaseadvanced"})
 _TICK_SIZE = 4  # CCXT's precisionMode in which `precision` holds steps and not digits
 
 
@@ -38,13 +41,16 @@ class Units(Struct, frozen=True):
     contract: float = 1.0  # base units a contract, or quote units if it is inverse
     is_contract: bool = False
     is_inverse: bool = False
+    tells_maker: bool = False  # the side that a trade says is the maker's
 
     @classmethod
     def of(cls, venue: str, market: Row) -> "Units":
-        size = _number(market.get("contractSize")) or 1.0
+        inst = f"{venue}:{market['symbol']}"
+        tells_maker = exchange_id(venue) in _MAKER_SIDES
         if not market.get("contract"):
-            return cls(f"{venue}:{market['symbol']}")
-        return cls(f"{venue}:{market['symbol']}", size, True, bool(market.get("inverse")))
+            return cls(inst, tells_maker=tells_maker)
+        size = _number(market.get("contractSize")) or 1.0
+        return cls(inst, size, True, bool(market.get("inverse")), tells_maker)
 
     def base(self, amount: float, price: float) -> float:
         if not self.is_inverse:
@@ -57,9 +63,10 @@ def to_trades(rows: Iterable[Row], units: Units, recv: Micros) -> tuple[list[Tra
     trades: list[Trade] = []
     strange: list[Row] = []
     nameless: Counter[str] = Counter()
+    sides = _TURNED if units.tells_maker else _SIDES
     for row in rows:
         price, amount = _number(row.get("price")), _number(row.get("amount"))
-        side = _SIDES.get(str(row.get("side")))
+        side = sides.get(str(row.get("side")))
         if not price or amount is None or side is None:
             strange.append(row)
             continue

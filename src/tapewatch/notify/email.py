@@ -121,12 +121,14 @@ class Email:
             start_tls=False,  # below: aiosmtplib tells its absence as any other fault
             tls_context=self._context if security != "none" else None,
         )
+        wire: asyncio.BaseTransport | None = None
         try:
             await server.connect()
             if security == "starttls":
                 await _start_tls(server)
             if config.username and config.password:
                 await server.login(config.username, config.password.reveal())
+            wire = server.transport
             yield server
             with contextlib.suppress(aiosmtplib.SMTPException, TimeoutError):
                 async with asyncio.timeout(_QUIT_SECS):  # it has the mail: politeness only
@@ -140,7 +142,10 @@ class Email:
             reason = f"{config.smtp_host} cannot be reached: {error.strerror or error}"
             raise Unavailable(reason) from None
         finally:
+            wire = wire or server.transport
             server.close()
+            if isinstance(wire, asyncio.WriteTransport):
+                wire.abort()  # all is said; a farewell of TLS would outlive a short-lived loop
 
     def _settle(self, notice: Notice, receipt: Receipt) -> str:
         """All have it, or it is asked again for those who may take it later."""

@@ -34,6 +34,7 @@ from tapewatch.model.times import MINUTE, SECOND
 from tapewatch.ports import Measure, Plugin, Proof
 from tapewatch.process import _stage
 from tapewatch.process._lead import Lead
+from tapewatch.process._median import median
 from tapewatch.process._sights import STEP, Count, Sight, count, middle, sight
 from tapewatch.stream.keyed import EVERYWHERE
 from tapewatch.stream.window import median

@@ -31,6 +31,7 @@ from tapewatch.model.instrument import split_id
 from tapewatch.model.times import MINUTE, SECOND
 from tapewatch.ports import Measure, Plugin, Proof
 from tapewatch.process import _stage
+from tapewatch.process._median import median
 from tapewatch.stream.keyed import EVERYWHERE
 from tapewatch.stream.window import Recent, median
 

@@ -27,6 +27,7 @@ _NOT_SIMULATED = (
     "delivery: whether a channel would have been reached, and how fast",
     "restarts and outages of tapewatch itself: only what they left out of the data",
     "what was told several times in one microsecond: the last is stored",
+    "the beat of live time: what ends within a second of having held long enough may not have fired",
 )
 _HELD = "it resolved while it was held"
 _MOMENT = re.compile(r" until \d\S+")

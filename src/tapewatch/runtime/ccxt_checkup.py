@@ -10,7 +10,8 @@ from tapewatch.model.errors import ConfigError, TapewatchError
 from tapewatch.model.instrument import Catalogue
 from tapewatch.ports import Clock
 from tapewatch.runtime import catalogues, ccxt_venues
-from tapewatch.runtime.checkup import BAD, GOOD, Finding, first_event
+from tapewatch.runtime.checkup import first_event
+from tapewatch.runtime.finding import BAD, GOOD, Finding
 from tapewatch.runtime.plan import CcxtVenue
 
 _LISTING_SECS = 30.0

@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from msgspec import Struct
+from msgspec import structs
 
 from tapewatch.analysis.selftest import Detector, Outcome
 from tapewatch.feeds.exchange import ExchangeFeed, fetch_catalogue
@@ -24,25 +24,17 @@ from tapewatch.model.errors import TapewatchError
 from tapewatch.model.events import AnyEvent, Batch, DeadLetter, MarketEvent
 from tapewatch.model.instrument import Catalogue
 from tapewatch.ports import Clock, Feed, LinkState, Subscription
-from tapewatch.runtime import catalogues, selftest
+from tapewatch.runtime import addresses, catalogues, selftest
+from tapewatch.runtime.finding import BAD, GOOD, WARNING, Finding
 from tapewatch.runtime.plan import Venue
 from tapewatch.wire.http import Http
 
-GOOD, WARNING, BAD = "good", "warning", "bad"
 _LIBRARIES = ("msgspec", "picows", "aiohttp", "uvloop", "pyarrow", "duckdb")
 _FILES_WANTED = 1024
 _SPACE_WANTED = 1 << 30
 _FIRST_DATA_SECS = 12.0
+_ACCEPT_SECS = 5.0
 _SKEW_TOLERATED_SECS = 2.0
-
-
-class Finding(Struct, frozen=True):
-    """One line of the report. `advice` says what to do about it."""
-
-    verdict: str
-    what: str
-    detail: str
-    advice: str = ""
 
 
 def machine() -> list[Finding]:
@@ -145,8 +137,14 @@ def port(host: str, number: int) -> list[Finding]:
 
 async def venue(place: Venue, clock: Clock) -> AsyncIterator[Finding]:
     """Walk the way that data takes, and stop at the first step that does not go."""
-    name = place.name
+    name, given = place.name, addresses.of(place.config)
+    for finding in addresses.retired(name, given):
+        yield finding
     async for finding in _names(place):
+        yield finding
+        if finding.verdict == BAD:
+            return
+    for finding in await addresses.tls(name, given, clock()):
         yield finding
         if finding.verdict == BAD:
             return
@@ -167,8 +165,7 @@ async def venue(place: Venue, clock: Clock) -> AsyncIterator[Finding]:
 
 async def _names(place: Venue) -> AsyncIterator[Finding]:
     loop = asyncio.get_running_loop()
-    for key in ("rest_url", "ws_url"):
-        url = getattr(place.config, key, "")
+    for key, url in addresses.of(place.config).items():
         host = urlsplit(url).hostname
         if not host:
             continue
@@ -224,6 +221,8 @@ async def first_event(feed: Feed, what: str, advice: str, clock: Clock) -> Findi
     try:
         async with asyncio.timeout(_FIRST_DATA_SECS):
             event = await first.event
+        finding = _data(what, event, clock)
+        return structs.replace(finding, detail=f"{finding.detail}; {await _accepted(feed)}")
     except TimeoutError:
         status = next(iter(feed.status()), None)
         state = status.state.value if status else LinkState.CONNECTING.value
@@ -232,7 +231,21 @@ async def first_event(feed: Feed, what: str, advice: str, clock: Clock) -> Findi
     finally:
         task.cancel()
         await asyncio.wait([task], timeout=5.0)
-    return _data(what, event, clock)
+
+
+async def _accepted(feed: Feed) -> str:
+    """How many subscriptions the venue has acknowledged; some answer after the first data."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _ACCEPT_SECS
+    while True:
+        links = feed.status()
+        accepted = sum(link.accepted for link in links)
+        asked = sum(link.subscriptions for link in links)
+        if accepted >= asked or loop.time() >= until:
+            break
+        await asyncio.sleep(0.05)
+    refused = "".join(f"; {link.error}" for link in links if link.error)
+    return f"{accepted} of {asked} subscriptions acknowledged{refused}"
 
 
 def _feed(

@@ -6,7 +6,7 @@ from tapewatch.model.errors import BadFrame
 from tapewatch.news.parser import WebPage, read
 from tapewatch.news.schedule import Outcome, outcome_of
 from tapewatch.news.sources import Source
-from tapewatch.runtime.checkup import BAD, GOOD, WARNING, Finding
+from tapewatch.runtime.finding import BAD, GOOD, WARNING, Finding
 from tapewatch.runtime.plan import News
 from tapewatch.wire.pages import Pages, Version
 

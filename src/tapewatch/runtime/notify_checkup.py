@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from tapewatch.model.errors import Rejected, Unavailable
-from tapewatch.runtime.checkup import BAD, GOOD, WARNING, Finding
+from tapewatch.runtime.finding import BAD, GOOD, WARNING, Finding
 from tapewatch.runtime.plan import Channel
 
 

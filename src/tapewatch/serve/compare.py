@@ -86,9 +86,9 @@ async def get_compare(context: Context, ask: Ask) -> Comparison:
         ts=now,
         pairs=[_pair(context, symbol, insts, hot, now) for symbol, insts in symbols.items()],
         depeg_bps={
-            split_id(inst)[1].partition("/")[0]: latest.metrics["depeg_bps 15s"].value
+            split_id(inst)[1].partition("/")[0]: value
             for inst, latest in sorted(hot.items())
-            if "depeg_bps 15s" in latest.metrics
+            if (value := latest.measured("depeg_bps 15s")) is not None
         },
     )
 
@@ -152,9 +152,9 @@ def _row(
         symbol=context.native(inst),
         price=latest.price,
         why_not="no best quote has come",
-        lead_ms=latest.value("lead_ms 5m"),
-        lead_strength=latest.value("lead_strength 5m"),
-        latency_ms=None if feed is None else feed.value("feed_latency_ms 5s"),
+        lead_ms=latest.measured("lead_ms 5m"),
+        lead_strength=latest.measured("lead_strength 5m"),
+        latency_ms=None if feed is None else feed.measured("feed_latency_ms 5s"),
     )
     if seen is not None:
         row.why_not, row.counts = seen.why_not, not seen.why_not

@@ -96,9 +96,7 @@ def mismatches(context: Context) -> dict[str, float]:
     """Give the largest relative difference by instrument; only of those that differ."""
     found: dict[str, float] = {}
     for inst, latest in context.hot.get_all().items():
-        told = [
-            m.value for name, m in latest.metrics.items() if name.startswith("candle_mismatch ")
-        ]
+        told = [each.value for each in latest.metrics.values() if each.name == "candle_mismatch"]
         if any(told):
             found[inst] = max(told)
     return found

@@ -130,3 +130,14 @@ def test_a_pair_and_its_perpetual_of_one_name_are_two_instruments():
     catalogue = Catalogue(found)
     assert catalogue.resolve("btcusdt").id == "bybit:BTC/USDT"
     assert catalogue.resolve("bybit:BTC/USDT:USDT").settle == "USDT"
+
+
+@pytest.mark.parametrize(
+    ("venue", "side"), [("ccxt_coinbase", Side.SELL), ("coinbaseexchange", Side.BUY)]
+)
+def test_a_side_of_the_maker_is_turned_where_ccxt_leaves_it(venue, side):
+    units = Units.of(venue, {"symbol": "BTC/USD"})
+    row = {"id": "1", "timestamp": 1_700_000_000_000, "price": 1.0, "amount": 1.0, "side": "buy"}
+    (trade,), strange = to_trades([row], units, 1)
+    assert trade.side is side
+    assert not strange
