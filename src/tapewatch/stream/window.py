@@ -4,7 +4,6 @@ A ring never asks for the time and never scans; what is older than it can hold i
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
 from math import fsum
 
 from msgspec import Struct, field
@@ -131,11 +130,6 @@ class Recent(Struct, array_like=True):
         """Like a standard deviation, from the median of the distances to the median."""
         median = self.median
         return 1.4826 * _middle(sorted(abs(value - median) for value in self.ordered))
-
-
-def median(values: Iterable[float]) -> float:
-    """Give the middle value, 0 of none. The library's brings a random generator along."""
-    return _middle(sorted(values))
 
 
 def _middle(ordered: list[float]) -> float:

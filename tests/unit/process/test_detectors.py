@@ -172,6 +172,13 @@ def test_a_whale_is_told_as_share_of_the_last_minute_too():
     assert told[0].value == pytest.approx(700 / 759, abs=0.01)
 
 
+def test_an_order_told_for_its_share_is_told_again_when_it_becomes_a_whale():
+    """It had grown by less than a half since it was told, and nobody heard of half a million."""
+    parts = [trade(100, 100.0, size, id_=n) for n, size in enumerate((4_000.0, 1_100.0))]
+    told = of(run(whale, [*even(100), *parts], usd_min=500_000.0), "whale_usd")
+    assert [metric.value for metric in told] == [400_000.0, 510_000.0]
+
+
 def test_a_whale_is_gone_a_minute_later():
     told = of(run(whale, [*even(100), trade(100, 100.0, 9_000.0), tick(161)]), "whale_usd")
     assert [metric.value for metric in told] == [900_000.0, 0.0]
