@@ -60,6 +60,20 @@ def test_a_hole_is_named_with_the_ledgers_reason_and_the_time_around_it(heard):
     assert not stream.damaged
 
 
+def test_more_holes_than_one_question_gives_are_all_told(heard, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tapewatch.analysis.completeness.PAGE", 10)
+    rows = [trade(2 * n, n) for n in range(51)]
+    spans = [span(n, n, Holding.LOST if n % 2 else Holding.HAVE, "gone") for n in range(101)]
+    (stream,) = heard(rows, spans)
+    (hour,) = stream.hours
+    assert [(each.first, each.last) for each in hour.absent] == [(n, n) for n in range(1, 101, 2)]
+    command.command(from_=str(T0 // 1_000_000), data_dir=tmp_path)
+    told = capsys.readouterr().out
+    assert "id 39 (1)" in told
+    assert "id 41 (1)" not in told
+    assert "and 30 more ranges, 30 ids: --json tells each" in told
+
+
 def test_a_hole_across_the_end_of_an_hour_is_in_both(heard):
     rows = [trade(1, 3_500), trade(4, 3_700)]
     (stream,) = heard(rows, [span(1, 1), span(2, 3, Holding.MISSING), span(4, 4)])
