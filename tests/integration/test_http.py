@@ -12,6 +12,7 @@ from tapewatch.feeds.exchange import fetch_catalogue
 from tapewatch.model.errors import Unavailable
 from tapewatch.wire import http as module
 from tapewatch.wire.http import Http
+from tapewatch.wire.limiter import Window
 from tests.ports import nobody
 from tests.talk import LIMITS, Server, Talk, serving
 
@@ -152,6 +153,17 @@ async def test_weight_beyond_the_budget_waits():
         assert len(server.asked) == 2
         third.cancel()
     await http.close()
+
+
+async def test_a_ban_that_one_heard_holds_for_all_who_share_the_budget():
+    weights = Window(LIMITS.weight, LIMITS.weight_secs)
+    one, other = (Http("talk", LIMITS, random.Random(1), weights=weights) for _ in range(2))
+    answer, asked = await ask(one, page(418, **{"Retry-After": "7200"}))
+    assert (answer.status, asked) == (0, 1)
+    answer, asked = await ask(other, page(200))
+    assert (answer.status, asked) == (0, 0)
+    await one.close()
+    await other.close()
 
 
 async def test_the_catalogue_is_fetched_or_the_reason_is_told(http):

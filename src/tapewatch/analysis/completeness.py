@@ -11,6 +11,7 @@ row is many of them (OKX): the rows themselves show which it is. Some venues num
 are not absent; but then the disk alone cannot show that files are damaged.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,8 +22,8 @@ from tapewatch.model.events import Coverage, Holding, InstrumentId, Micros
 from tapewatch.model.times import HOUR, iso
 from tapewatch.ports import Ledger, Query
 
-MAX_HOLES = 200_000  # of numbered streams, before the ledger explains them
-_SHOWN = 20  # of an hour, to a person
+PAGE = 10_000  # holes of one question
+SHOWN = 20  # holes of one hour that a person is told one by one
 _HELD = frozenset({Holding.HAVE, Holding.REPAIRED})
 
 
@@ -91,7 +92,7 @@ class Stream(Struct):
 async def completeness(
     query: Query, ledger: Ledger, inst: InstrumentId | None, since: Micros, until: Micros
 ) -> list[Stream]:
-    """Hear both witnesses. Raises ValueError for more than MAX_HOLES holes."""
+    """Hear both witnesses."""
     known: dict[tuple[str, str], list[Coverage]] = defaultdict(list)
     for span in await ledger.coverage(inst):
         known[span.inst, span.channel].append(span)
@@ -99,13 +100,15 @@ async def completeness(
     if inst is not None:
         where += f" AND inst = {_quoted(inst)}"
     _, hours = await query.sql(_HOURS.format(where=where))
-    holes: Sequence[Sequence[Any]] = ()
+    holes: list[Sequence[Any]] = []
     if known:  # ids of other streams have holes by nature
         streams = ", ".join(f"({_quoted(inst)}, {_quoted(channel)})" for inst, channel in known)
         numbered = f"{where} AND (inst, coalesce(channel, 'trade')) IN ({streams})"
-        _, holes = await query.sql(_HOLES.format(where=numbered, limit=MAX_HOLES + 1))
-    if len(holes) > MAX_HOLES:
-        raise ValueError(f"more than {MAX_HOLES:,} holes: ask for one symbol, or a shorter time")
+        while len(holes) % PAGE == 0:  # every page before was full
+            _, more = await query.sql(_HOLES.format(where=numbered, limit=PAGE, offset=len(holes)))
+            holes += more
+            if not more:
+                break
     _, gaps = await query.sql(_GAPS.format(where=where))
     return assemble(hours, holes, gaps, known)
 
@@ -138,7 +141,7 @@ WITH stepped AS (
 )
 SELECT inst, channel, n - step + 1, n - if(spans, size, 1), epoch_us(after), epoch_us(ts)
 FROM stepped JOIN spanning USING (inst, channel)
-WHERE step > if(spans, size, 1) ORDER BY inst, channel, n LIMIT {{limit}}
+WHERE step > if(spans, size, 1) ORDER BY inst, channel, n LIMIT {{limit}} OFFSET {{offset}}
 """  # noqa: S608 - times and a quoted name
 _GAPS = """
 SELECT inst, channel, epoch_us(date_trunc('hour', ts)), count(*) FROM gaps WHERE {where}
@@ -177,9 +180,8 @@ def explain(
     """Part absent ids by what the ledger says of them."""
     found: list[Absent] = []
     at = first
-    for span in spans:  # ascending
-        if span.last < at or span.first > last:
-            continue
+    begin = bisect_left(spans, first, key=lambda span: span.last)
+    for span in spans[begin : bisect_right(spans, last, key=lambda span: span.first)]:
         if span.first > at:
             found.append(Absent(at, span.first - 1, after, before, "the ledger knows nothing"))
         end = min(last, span.last)
@@ -202,10 +204,10 @@ def lines(streams: Sequence[Stream]) -> list[str]:
             told.append(
                 f"  {iso(hour.hour)[:13]}h  {hour.trades:>9,} trades  {_grade(stream, hour)}"
             )
-            told.extend(f"      {_of(each)}" for each in hour.absent[:_SHOWN])
-            if more := hour.absent[_SHOWN:]:
-                ids = sum(each.count for each in more)
-                told.append(f"      and {len(more):,} more holes of {ids:,} ids: --json has all")
+            told.extend(f"      {_of(each)}" for each in hour.absent[:SHOWN])
+            if (rest := hour.absent[SHOWN:]) != []:
+                ids = sum(each.count for each in rest)
+                told.append(f"      and {len(rest):,} more ranges, {ids:,} ids: --json tells each")
     return told
 
 

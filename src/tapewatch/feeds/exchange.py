@@ -70,6 +70,7 @@ class ExchangeFeed:
         resume: Mapping[Subscription, int],
         tape: TapeWriter | None = None,
         rng: random.Random | None = None,
+        weights: Window | None = None,
     ) -> None:
         self.name = dialect.name
         self.counters = Counters()
@@ -86,7 +87,9 @@ class ExchangeFeed:
             hold_secs=config.hold_secs,
             repair_max_ids=config.repair_max_ids,
         )
+        # Both are the venue's: they outlive `run`, and its listing at start is paid from one of them.
         self._connects = Window(dialect.limits.connects, dialect.limits.connects_secs)
+        self._weights = weights or Window(dialect.limits.weight, dialect.limits.weight_secs)
         self._shared: Shared | None = None  # while it runs and knows the instruments
         self._sessions: dict[Session, asyncio.Task[None]] = {}
         self._learning = LinkStatus(self.name, _CATALOGUE)
@@ -94,7 +97,9 @@ class ExchangeFeed:
 
     async def run(self, outlet: Outlet) -> None:
         crew = Crew()
-        http = Http(self.name, self._dialect.limits, self._rng, calls=self.calls)
+        http = Http(
+            self.name, self._dialect.limits, self._rng, calls=self.calls, weights=self._weights
+        )
         clock = Steady(self._clock, asyncio.get_running_loop().time)
         handed = self._tape.handed if self._tape is not None else None
         flow = Outflow(outlet, clock, self.counters, crew.fail, handed)

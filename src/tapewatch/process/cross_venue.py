@@ -36,6 +36,7 @@ from tapewatch.process import _stage
 from tapewatch.process._lead import Lead
 from tapewatch.process._sights import STEP, Count, Sight, count, middle, sight
 from tapewatch.stream.keyed import EVERYWHERE
+from tapewatch.stream.window import median
 
 _BPS = 10_000.0
 _MEDIAN_OF = 3  # venues at least

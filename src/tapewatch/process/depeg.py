@@ -32,7 +32,7 @@ from tapewatch.model.times import MINUTE, SECOND
 from tapewatch.ports import Measure, Plugin, Proof
 from tapewatch.process import _stage
 from tapewatch.stream.keyed import EVERYWHERE
-from tapewatch.stream.window import Recent
+from tapewatch.stream.window import Recent, median
 
 COINS = ("USDT", "USDC", "FDUSD")
 _BRIDGES = ("BTC", "ETH")

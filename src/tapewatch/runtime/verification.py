@@ -27,7 +27,7 @@ class NoLedger:
 
 
 def verify(data_dir: Path, symbol: str | None, since: Micros, until: Micros) -> list[Stream]:
-    """Raises ConfigError for no such folder or too many holes, NotFound for a symbol that is not stored."""
+    """Raises ConfigError if there is no such folder, NotFound for a symbol that is not stored."""
     if not data_dir.is_dir():
         raise ConfigError(f"there is no data folder {data_dir}: give one with --data-dir")
     path = data_dir / "tapewatch.sqlite"
@@ -45,8 +45,6 @@ async def _hear(
         insts = await query.instruments()
         inst = choose(insts, symbol) if symbol and insts else None
         return await completeness(query, ledger, inst, since, until)
-    except ValueError as error:  # more than one answer can hold
-        raise ConfigError(str(error)) from error
     finally:
         query.close()
         if sqlite is not None:

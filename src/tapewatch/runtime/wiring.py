@@ -59,6 +59,7 @@ from tapewatch.stores.sqlite import Sqlite
 from tapewatch.stream.pipeline import Pipeline
 from tapewatch.wire.calls import Calls
 from tapewatch.wire.http import Http
+from tapewatch.wire.limiter import Window
 
 
 class App:
@@ -81,6 +82,7 @@ class App:
         self.hub: Hub | None = None
         self.alerting: Alerting
         self.self_test = SelfTest(plan.detectors)
+        self._budgets: dict[str, Window] = {}
         self._workers: dict[str, Any] = {}
         self._sinks: dict[str, Counters] = {}
         self._supervisor = Supervisor(
@@ -169,6 +171,7 @@ class App:
             wanted=frozenset(s for s in wanted if split_id(s.inst)[0] == name),
             resume=found.resume,
             rng=random.Random(),  # noqa: S311 - jitter, not secrets
+            weights=self._budget(venue),
         )
         self.feeds[name] = feed
         self._add(Stage.INGEST, FeedWorker(feed, gate))
@@ -335,7 +338,13 @@ class App:
         return named
 
     def _http(self, venue: Venue) -> Http:
-        return Http(venue.name, venue.dialect.limits, random.Random())  # noqa: S311 - jitter
+        rng = random.Random()  # noqa: S311 - jitter
+        return Http(venue.name, venue.dialect.limits, rng, weights=self._budget(venue))
+
+    def _budget(self, venue: Venue) -> Window:
+        """What may be asked of a venue: one budget, for its listing and for its feed."""
+        limits = venue.dialect.limits
+        return self._budgets.setdefault(venue.name, Window(limits.weight, limits.weight_secs))
 
     def _calls(self) -> dict[str, Calls]:
         return {name: feed.calls for name, feed in self.feeds.items()}

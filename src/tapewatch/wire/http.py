@@ -35,7 +35,10 @@ log = logging.getLogger("tapewatch.wire.http")
 
 
 class Http:
-    """Never raises for what a network does: `get` gives status 0 and says why."""
+    """Never raises for what a network does: `get` gives status 0 and says why.
+
+    `weights` is the budget of the venue, where others ask it as well.
+    """
 
     def __init__(
         self,
@@ -44,13 +47,14 @@ class Http:
         rng: random.Random,
         *,
         calls: Calls | None = None,
+        weights: Window | None = None,
         max_bytes: int = MAX_BYTES,
         patience_secs: float = _PATIENCE_SECS,
     ) -> None:
         self.counters = Counters()
         self.calls = calls or Calls()
         self._venue = venue
-        self._weights = Window(limits.weight, limits.weight_secs)
+        self._weights = weights or Window(limits.weight, limits.weight_secs)
         self._hold_secs = min(_DEFAULT_HOLD_SECS, limits.weight_secs)
         self._ban_secs = limits.ban_secs
         self._rng = rng

@@ -7,7 +7,6 @@ import pytest
 
 from tapewatch.analysis import completeness as module
 from tapewatch.cli import verify as command
-from tapewatch.model.errors import ConfigError
 from tapewatch.model.events import Coverage, Gap, Holding
 from tapewatch.model.times import HOUR
 from tapewatch.runtime.verification import verify
@@ -60,6 +59,20 @@ def test_a_hole_is_named_with_the_ledgers_reason_and_the_time_around_it(heard):
     assert (hole.after, hole.before) == (at(240), at(480))
     assert stream.hours[0].share == 17 / 20
     assert not stream.damaged
+
+
+def test_more_holes_than_one_question_gives_are_all_told(heard, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tapewatch.analysis.completeness.PAGE", 10)
+    rows = [trade(2 * n, n) for n in range(51)]
+    spans = [span(n, n, Holding.LOST if n % 2 else Holding.HAVE, "gone") for n in range(101)]
+    (stream,) = heard(rows, spans)
+    (hour,) = stream.hours
+    assert [(each.first, each.last) for each in hour.absent] == [(n, n) for n in range(1, 101, 2)]
+    command.command(from_=str(T0 // 1_000_000), data_dir=tmp_path)
+    told = capsys.readouterr().out
+    assert "id 39 (1)" in told
+    assert "id 41 (1)" not in told
+    assert "and 30 more ranges, 30 ids: --json tells each" in told
 
 
 def test_a_hole_across_the_end_of_an_hour_is_in_both(heard):
@@ -135,23 +148,8 @@ def test_the_command_says_it_in_words_and_by_its_exit_code(heard, tmp_path, caps
     assert command.command(**(call | {"from_": "2025-08-20", "to": "2025-08-21"})) == 5
 
 
-def test_holes_of_ids_without_order_do_not_use_up_what_can_be_told(heard, monkeypatch):
-    monkeypatch.setattr(module, "MAX_HOLES", 3)
+def test_holes_of_ids_without_order_are_not_even_read(heard, monkeypatch):
+    monkeypatch.setattr(module, "explain", lambda first, *_: pytest.fail(f"hole at {first}"))
     unordered = [trade(10 * n, n, channel="publicTrade") for n in range(50)]
-    numbered = [trade(n, n) for n in range(9) if n != 4]
-    streams = heard(unordered + numbered, [span(0, 3), span(4, 4, Holding.LOST, "why"), span(5, 8)])
+    streams = heard(unordered + [trade(n, n) for n in range(9)], [span(0, 8)])
     assert [(s.channel, s.numbered) for s in streams] == [(CHANNEL, True), ("publicTrade", False)]
-    assert streams[0].hours[0].missing == 1
-
-
-def test_more_holes_than_an_answer_can_hold_are_refused_in_words(heard, monkeypatch):
-    monkeypatch.setattr(module, "MAX_HOLES", 3)
-    with pytest.raises(ConfigError, match="more than 3 holes: ask for one symbol"):
-        heard([trade(2 * n, n) for n in range(9)], [span(0, 8)])
-
-
-def test_of_many_holes_the_first_are_told_to_a_person_and_the_rest_counted(heard):
-    streams = heard([trade(3 * n, n) for n in range(31)], [span(0, 90, Holding.LOST, "gone")])
-    told = module.lines(streams)
-    assert len(told) == 2 + 20 + 1
-    assert told[-1].strip() == "and 10 more holes of 20 ids: --json has all"

@@ -61,7 +61,7 @@ def test_without_data_it_counts_nothing(tried):
     code, out, err = tried("big_trade", minutes=1)
     assert code == 1
     assert "coverage   none" in out
-    assert "fired" not in out
+    assert "firings" not in out
     assert err == "nothing is stored of it, so nothing is known\n"
 
 
