@@ -34,9 +34,9 @@ from tapewatch.model.times import MINUTE, SECOND
 from tapewatch.ports import Measure, Plugin, Proof
 from tapewatch.process import _stage
 from tapewatch.process._lead import Lead
+from tapewatch.process._median import median
 from tapewatch.process._sights import STEP, Count, Sight, count, middle, sight
 from tapewatch.stream.keyed import EVERYWHERE
-from tapewatch.stream.window import median
 
 _BPS = 10_000.0
 _MEDIAN_OF = 3  # venues at least

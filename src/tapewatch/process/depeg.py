@@ -31,8 +31,9 @@ from tapewatch.model.instrument import split_id
 from tapewatch.model.times import MINUTE, SECOND
 from tapewatch.ports import Measure, Plugin, Proof
 from tapewatch.process import _stage
+from tapewatch.process._median import median
 from tapewatch.stream.keyed import EVERYWHERE
-from tapewatch.stream.window import Recent, median
+from tapewatch.stream.window import Recent
 
 COINS = ("USDT", "USDC", "FDUSD")
 _BRIDGES = ("BTC", "ETH")
