@@ -12,8 +12,6 @@ REASONS = {
     "volume_surge": "the wrong ones come in the half hour in which activity goes from a fifth to all "
     "of it: against the half hour before, a rise so steep and a large order on top are four times "
     "the usual. That it is a morning nobody can know who has not seen yesterday's.",
-    "whale": "measured before it was mended: an order that had been told for its share of the minute "
-    "was not told again when it passed half a million dollars. It is now.",
     "divergence": "an alert wants ten seconds beyond 50 bps without a break; in the quiet hours an "
     "exchange is quoted about twice a second here, and its price follows where it was sent in "
     "jumps, near that limit.",
