@@ -186,7 +186,7 @@ def test_candles_say_what_the_trades_say(tmp_path, exchange, start):
 def test_demo_needs_nothing_and_shows_live_prices(tmp_path, start):
     product = start("demo", "--port", "0", "--symbols", "5")
     prices = until(lambda: product.get("/prices"), "live prices")
-    until(lambda: "BTCUSDT" in product.get("/prices"), "a price of BTCUSDT")
+    until(lambda: "binance:BTC/USDT" in product.get("/prices"), "a price of BTC/USDT")
     assert prices
     assert product.get("/health")["status"] in {"healthy", "degraded"}
     assert product.stop() == 0
