@@ -31,7 +31,7 @@ _WINDOWS = os.name == "nt"
 _HELP = """\
 python3 run.py                 the live product: `tapewatch run`
 python3 run.py demo            all of it on simulated data, without internet
-python3 run.py test [...]      every test; what follows goes to pytest
+python3 run.py test [...]      every test, on all cores; what follows goes to pytest
 python3 run.py COMMAND [...]   any command of tapewatch, see `python3 run.py help`
 
 --install     only install          --status      what works here and what does not
@@ -45,6 +45,11 @@ _MEANS = {
     "--basic": ["run"],
     "--enhanced": ["run"],
 }
+# With one of these pytest is asked for a part, to look into one, or told how to run.
+_ALONE = {
+    "-n", "-k", "-m", "-s", "-h", "--numprocesses", "--lf", "--last-failed", "--pdb", "--co",
+    "--collect-only", "--version", "--help", "--fixtures", "--markers",
+}  # fmt: skip
 _INSTEAD = {
     "analyze": "`python3 run.py query candles BTC-USDT 1h --from -24h` shows what is stored.",
     "doctor": "`python3 run.py check --show` shows the settings.",
@@ -59,7 +64,7 @@ def main(arguments: list) -> int:
     if arguments[:1] == ["test"]:
         python = _environment("dev")
         os.chdir(str(_ROOT))
-        return _hand_over([str(python), "-m", "pytest", *arguments[1:]])
+        return _hand_over([str(python), "-m", "pytest", *_side_by_side(arguments[1:])])
     command = _command_of(arguments)
     if command[0] in _INSTEAD and not _exists(command[0]):
         print(f"`{command[0]}` is not in this version. {_INSTEAD[command[0]]}", file=sys.stderr)
@@ -81,6 +86,15 @@ def _command_of(arguments: list) -> list:
     if arguments[0].startswith("-") and arguments[0] not in ("--install", "--version", "-V"):
         return ["run", *arguments]
     return list(arguments)
+
+
+def _side_by_side(arguments: list) -> list:
+    """Everything on all cores; a part that is named begins sooner in one process."""
+    for each in arguments:
+        option = each.partition("=")[0] if each.startswith("--") else each[:2]  # -n0, -sv
+        if option in _ALONE or Path(each.partition("::")[0]).exists():
+            return list(arguments)
+    return ["-n", "auto", "--dist", "worksteal", *arguments]
 
 
 def _exists(command: str) -> bool:

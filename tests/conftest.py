@@ -21,7 +21,9 @@ _MAY_BE_SKIPPED = re.compile(
 )
 
 # A shared machine is slow at times, and a test asserts no times.
-hypothesis.settings.register_profile("tapewatch", deadline=None)
+hypothesis.settings.register_profile(
+    "tapewatch", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("tapewatch")
 
 _skipped: list[tuple[str, str]] = []

@@ -35,9 +35,11 @@ def candle(minutes: float, inst: str = BTC, quality: Quality = Quality.COMPLETE)
     )  # fmt: skip
 
 
-def trade(minutes: float, number: int, size: float = 1.0, inst: str = BTC) -> Trade:
+def trade(
+    minutes: float, number: int, size: float = 1.0, inst: str = BTC, price: float = 100.0
+) -> Trade:
     ts = at(minutes)
-    return Trade(ts, Micros(ts + SECOND // 10), inst, str(number), Side.BUY, 100.0, size)
+    return Trade(ts, Micros(ts + SECOND // 10), inst, str(number), Side.BUY, price, size)
 
 
 async def store(folder: Path, events: list[AnyEvent]) -> None:

@@ -27,8 +27,10 @@ from tapewatch.ports import (
     WorkerHealth,
 )
 from tapewatch.process.book_stats import BookStats, BookStatsConfig
+from tapewatch.process.cross_venue import CrossVenue, CrossVenueConfig
 from tapewatch.rules.notices import Notices, Policy, Silence
 from tapewatch.rules.story import Line, Story
+from tapewatch.runtime.across import PipelineAcross
 from tapewatch.runtime.books import PipelineBooks
 from tapewatch.serve.context import Context
 from tapewatch.stores.memory import Memory
@@ -114,6 +116,8 @@ class Candles:
         return []
 
     async def sql(self, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        if self.error is not None:
+            raise self.error
         return [], []
 
 
@@ -207,7 +211,12 @@ class Shown(Memory):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pipeline = Pipeline([BookStats("book_stats", BookStatsConfig())])
+        self.pipeline = Pipeline(
+            [
+                BookStats("book_stats", BookStatsConfig()),
+                CrossVenue("cross_venue", CrossVenueConfig()),
+            ]
+        )
 
     def update(self, events: Sequence[AnyEvent]) -> None:
         super().update(events)
@@ -244,6 +253,7 @@ class World:
         self.context = Context(
             hot=self.hot,
             books=PipelineBooks(self.hot.pipeline),
+            across=PipelineAcross(self.hot.pipeline),
             query=self.query,
             ledger=self.ledger,
             catalogue=known,

@@ -205,7 +205,7 @@ class Basket:
 
     async def until(self, condition):
         """Wait until something has come that makes this true."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition(self):
                 self._news.clear()
                 await self._news.wait()

@@ -3,10 +3,12 @@
 
     python tools/golden.py record    new tapes (their frames differ: look at the whole diff)
     python tools/golden.py update    the events of the tapes that there are, after a wanted change
+    python tools/golden.py world     new tapes of several venues only
 
 Every frame is made up by `tapewatch simulate`; nothing here was recorded from a venue.
 """
 
+import asyncio
 import gzip
 import json
 import subprocess
@@ -17,7 +19,9 @@ from urllib.request import Request, urlopen
 
 from tapewatch.cli._exchange import SimulatedWorld
 
-GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden" / "binance"
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden" / "binance"
+WORLD = ROOT / "tests" / "golden" / "world"  # several venues at once, with an alert
 _ALL = ("aggTrade", "trade", "depth", "depth5", "bookTicker", "ticker", "miniTicker", "kline_1m")
 # name: streams, seconds, faults that are asked for after a second
 CASES: dict[str, tuple[tuple[str, ...], float, list[dict[str, object]]]] = {
@@ -88,15 +92,40 @@ def update(name: str) -> None:
     print(f"{name}: {len(events.splitlines())} events")
 
 
+def record_world() -> None:
+    """Three venues, of which one goes astray: enough for candles, metrics and an alert."""
+    sys.path.insert(0, str(ROOT))
+    from tests.integration.test_together import has_fired_and_ended
+    from tests.integration.together import collect
+
+    WORLD.mkdir(exist_ok=True)
+    for old in WORLD.glob("*.tape.gz"):
+        old.unlink()
+    asyncio.run(collect(WORLD, seed=5, rate=0.3, astray_secs=40.0, until=has_fired_and_ended))
+
+
+def seal_world() -> None:
+    """The hash of all that comes of it: events, candles, metrics, alerts."""
+    command = [str(Path(sys.executable).with_name("tapewatch")), "replay", str(WORLD), "--seal"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
+
+
 def main(arguments: list[str]) -> int:
-    if arguments not in (["record"], ["update"]):
+    if arguments not in (["record"], ["update"], ["world"]):
         print(__doc__, file=sys.stderr)
         return 2
+    if arguments == ["world"]:
+        record_world()
+        seal_world()
+        return 0
     GOLDEN.mkdir(parents=True, exist_ok=True)
     for name in CASES:
         if arguments == ["record"]:
             record(name)
         update(name)
+    if arguments == ["record"]:
+        record_world()
+    seal_world()
     return 0
 
 

@@ -19,6 +19,7 @@ from tapewatch.model.events import (
     Coverage,
     Event,
     InstrumentId,
+    Metric,
     Micros,
     Quote,
     Ticker,
@@ -171,10 +172,7 @@ class Conversation(Protocol):
         ...
 
     def lost(self, reason: str, now: Micros, out: Batch) -> None:
-        """The link is gone. Books that no other link carries are void: `Gap`.
-
-        `NOT_WANTED`: it will not come back either.
-        """
+        """The link is gone, for good if NOT_WANTED. Books that no other carries are void: `Gap`."""
         ...
 
 
@@ -478,7 +476,7 @@ class Latest(Struct):
     quote: Quote | None = None
     ticker: Ticker | None = None
     candles: dict[str, Candle] = field(default_factory=dict)  # by interval, open or closed
-    metrics: dict[str, float] = field(default_factory=dict)  # "name window"
+    metrics: dict[str, Metric] = field(default_factory=dict)  # "name window"
     updated: Micros = Micros(0)
 
     @property
@@ -486,6 +484,11 @@ class Latest(Struct):
         if self.trade is not None:
             return self.trade.price
         return self.ticker.last if self.ticker is not None else None
+
+    def measured(self, name: str) -> float | None:
+        """Give a metric's value by "name window"."""
+        metric = self.metrics.get(name)
+        return None if metric is None else metric.value
 
 
 class Hot(Protocol):
@@ -544,25 +547,13 @@ class Counters(Struct):
     last_ts: Micros = Micros(0)  # event time of the last event that went through
     dropped: dict[str, int] = field(default_factory=dict)  # by reason
     errors: dict[str, int] = field(default_factory=dict)  # by kind
+    trouble: str = ""  # what keeps it from its work now, in words; health tells it
 
     def drop(self, reason: str, count: int = 1) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + count
 
     def error(self, kind: str, count: int = 1) -> None:
         self.errors[kind] = self.errors.get(kind, 0) + count
-
-
-class Calls(Struct):
-    """REST requests to one venue, each try counted."""
-
-    count: int = 0
-    total_secs: float = 0.0
-    last_secs: float = 0.0
-
-    def note(self, secs: float) -> None:
-        self.count += 1
-        self.total_secs += secs
-        self.last_secs = secs
 
 
 class Stage(IntEnum):

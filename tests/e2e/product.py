@@ -14,7 +14,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 T = TypeVar("T")
-PATIENCE_SECS = 30.0
+PATIENCE_SECS = 60.0
 
 
 def command(*arguments: str) -> list[str]:
@@ -35,7 +35,7 @@ def until(question: Callable[[], T], what: str) -> T:
 
 def fetch(url: str):
     try:
-        with urlopen(url, timeout=10) as answer:
+        with urlopen(url, timeout=PATIENCE_SECS) as answer:
             return json.load(answer)
     except HTTPError as error:  # 503 of /health has a body that says why
         with error:
@@ -85,6 +85,6 @@ class Product:
 
     def _end(self) -> int:
         code = self._process.wait(timeout=PATIENCE_SECS)
-        self._reading.join(timeout=5)
+        self._reading.join(timeout=PATIENCE_SECS)
         self._process.stderr.close()
         return code

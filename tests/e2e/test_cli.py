@@ -37,15 +37,27 @@ def test_the_version_needs_nothing_of_weight(tapewatch):
         assert f" {heavy}\n" not in traced.stderr, heavy
 
 
+EXPLAIN = """
+import sys
+from tapewatch.cli.main import main
+for name in sys.argv[1:]:
+    print(f"{name} gave {main([name, '--help'])}")
+"""
+
+
 def test_every_command_explains_itself(tapewatch):
     overview = tapewatch("--help")
     lines = overview.stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     names = [line.split()[0] for line in lines]
     assert len(names) > 5
+    assert tapewatch(names[0], "--help").returncode == 0
+    told = subprocess.run(  # all in one process: most of the time goes into imports
+        [sys.executable, "-c", EXPLAIN, *names],
+        stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout  # fmt: skip
     for name in names:
-        done = tapewatch(name, "--help")
-        assert done.returncode == 0, name
-        assert f"Usage: tapewatch {name}" in done.stdout
+        assert f"Usage: tapewatch {name}" in told
+        assert f"{name} gave 0\n" in told
 
 
 @pytest.mark.parametrize(
@@ -109,5 +121,25 @@ def test_colour_is_given_to_those_who_ask(tapewatch):
 
 def test_times_may_count_back_from_now(tapewatch):
     done = tapewatch("analyze", "BTC-USDT", "--from", "-1h", "--to", "-1m")
-    assert done.stderr == "nothing is stored there yet: `tapewatch run` collects\n"
+    assert "no minute candle is stored in data for that time" in done.stderr
     assert done.returncode == 1
+
+
+def test_the_doctor_says_of_each_detector_whether_it_can_fire(tapewatch, tmp_path):
+    well = tapewatch("doctor", "--only", "detectors")
+    assert well.returncode == 0, well.stderr
+    assert " ✓ volume_surge         volume_surge reached" in well.stdout
+    (tmp_path / "tapewatch.yaml").write_text("detectors: {whale: {usd_min: 50000000}}")
+    silenced = tapewatch("doctor", "--only", "detectors")
+    assert silenced.returncode == 0, silenced.stderr
+    (line,) = [each for each in silenced.stdout.splitlines() if " whale " in each]
+    assert line.startswith(" ▲ whale")
+    assert "usd_min 50000000.0 (usually 500000.0)" in line
+
+
+@pytest.mark.parametrize("command", ["analyze", "verify", "query trades BTC-USDT"])
+def test_a_time_that_is_none_is_one_sentence(tapewatch, command, tmp_path):
+    for given, says in (("xyz", "'xyz' is no time"), ("now", "--from now is not before --to -1h")):
+        span = ("--from", given, "--to", "-1h", "--data-dir", str(tmp_path))
+        done = tapewatch(*command.split(), *span)
+        assert (done.returncode, says in done.stderr) == (2, True), done.stderr

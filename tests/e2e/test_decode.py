@@ -171,7 +171,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path):
         assert process.stdout.readline().startswith(b'{"type":"trade"')
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0
 
 
 @pytest.mark.parametrize("arguments", [(), ("-",)])

@@ -35,7 +35,9 @@ def write_settings(folder, exchange, **more) -> None:
 
 def ask_faults(exchange, *faults) -> None:
     body = json.dumps(list(faults)).encode()
-    with urlopen(Request(f"{exchange.rest_url}/sim/faults", body, method="POST"), timeout=5) as got:
+    with urlopen(
+        Request(f"{exchange.rest_url}/sim/faults", body, method="POST"), timeout=60
+    ) as got:
         assert got.status in {200, 201}
 
 
@@ -196,7 +198,7 @@ def test_an_unknown_symbol_starts_nothing(tmp_path, exchange):
     text = (tmp_path / "tapewatch.yaml").read_text().replace('"BTCUSDT"', '"BTCUSTD"')
     (tmp_path / "tapewatch.yaml").write_text(text)
     answer = subprocess.run(
-        command("run"), cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+        command("run"), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert answer.returncode == 2
     assert "BTCUSTD" in answer.stderr
@@ -209,7 +211,7 @@ def test_a_taken_port_is_told_before_anything_runs(tmp_path, exchange):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         write_settings(tmp_path, exchange, server={"port": taken.getsockname()[1]})
         answer = subprocess.run(
-            command("run"), cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+            command("run"), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
         )
     assert answer.returncode == 2
     assert "server.port" in answer.stderr
@@ -225,7 +227,7 @@ def test_it_drains_although_nobody_reads_its_words_any_more(tmp_path, exchange):
         until(lambda: ledger(tmp_path), "trades in the ledger")
         process.stderr.close()  # as when the terminal is gone
         process.terminate()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0
     assert_complete_and_true(tmp_path, exchange)
 
 

@@ -12,6 +12,7 @@ import pytest
 from tapewatch.cli import replay
 
 FOLDER = Path(__file__).parent / "binance"
+WORLD = Path(__file__).parent / "world"
 CASES = sorted(path.name.removesuffix(".tape.gz") for path in FOLDER.glob("*.tape.gz"))
 
 
@@ -76,3 +77,23 @@ def test_a_lost_connection_is_a_gap_of_the_book_and_no_lost_trade():
     ids = trade_ids("connection_lost")
     assert ids == list(range(ids[0], ids[-1] + 1))
     assert any(e["type"] == "gap" and e["channel"] == "depth" for e in events("connection_lost"))
+
+
+def test_all_that_comes_of_three_venues_at_once_has_the_sealed_hash(capsysbinary):
+    """Events, candles, metrics, anomalies and alerts, in their order."""
+    assert replay.command(WORLD, verify=True) == 0
+    found = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+    alerts = [(e["rule"], e["inst"], e["state"]) for e in found if e["type"] == "alert"]
+    assert ("divergence", "okx:BTC/USDT", "firing") in alerts
+    assert ("divergence", "okx:BTC/USDT", "resolved") in alerts
+    assert {"trade", "quote", "second", "candle", "metric"} <= {e["type"] for e in found}
+
+
+def test_another_output_than_the_sealed_one_is_told(tmp_path, capsys):
+    sealed = WORLD.with_name("world.sha256").read_text().splitlines()
+    (tmp_path / "world").mkdir()
+    for tape in sorted(WORLD.glob("*.tape.gz"))[:2]:  # a venue is missing
+        (tmp_path / "world" / tape.name).write_bytes(tape.read_bytes())
+    (tmp_path / "world.sha256").write_text("\n".join(sealed) + "\n")
+    assert replay.command(tmp_path / "world", verify=True) == 4
+    assert "error: output: expected" in capsys.readouterr().err

@@ -10,23 +10,20 @@ import random
 from collections import Counter, deque
 from contextlib import asynccontextmanager
 
-from msgspec.structs import replace
-
 from tapewatch.feeds.exchange import ExchangeFeed
 from tapewatch.model.events import BookDelta, BookSnapshot, DeadLetter, Gap, Side, Trade
 from tapewatch.model.instrument import Catalogue
 from tapewatch.ports import LinkState, Subscription
 from tapewatch.runtime import plugins
-from tapewatch.sim.exchange import SimulatedExchange
 from tapewatch.sim.faults import Fault
 from tapewatch.sim.market import Size
 from tapewatch.sim.venues import open_venue
-from tests.integration.sim_bench import Clock
+from tests.integration.sim_bench import ByHand, allowing, market_clock, unpaced
 from tests.talk import Basket
 
 START = 1_790_000_000_000_000
 GRID = 10_000  # microseconds; books are published at these times
-DEADLINE = 8.0
+DEADLINE = 60.0
 ONE = 100_000_000
 SIZE = Size(levels=200, trades=100_000, history_minutes=30)
 DEPTH = 50
@@ -55,9 +52,7 @@ class Rig:
         plugin = plugins.load("venues", name)
         settings = plugin.config(**config)
         self.dialect = plugin.build(name, settings)
-        # What is paced by the real clock would take minutes of the market's.
-        limits = self.dialect.limits
-        self.dialect.limits = replace(limits, frames_per_sec=1_000, connects=1_000, weight=1_000)
+        self.dialect.limits = unpaced(self.dialect.limits)
         self.feed = ExchangeFeed(
             self.dialect,
             settings,
@@ -257,9 +252,10 @@ class Rig:
 @asynccontextmanager
 async def exchanges(*, symbols=4, rate=1.0, rules=None, clock=None):
     market, make, usual = open_venue("bybit", start=START, symbols=symbols, rate=rate, size=SIZE)
-    async with SimulatedExchange(
-        market, venue=make, rules=rules or usual, live=False, clock=clock or Clock()
-    ) as exchange:
+    async with ByHand(
+        market, venue=make, rules=allowing(rules or usual), live=False,
+        clock=clock or market_clock(market),
+    ) as exchange:  # fmt: skip
         yield exchange
 
 

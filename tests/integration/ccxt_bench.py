@@ -23,7 +23,7 @@ from tests.talk import Basket
 
 START = 1_790_000_000_000_000
 GRID = 100_000  # microseconds
-DEADLINE = 20.0
+DEADLINE = 60.0
 ONE = 100_000_000
 SIZE = Size(levels=100, trades=100_000, history_minutes=30)
 PLENTY = Rules(weight=1_000_000, connects=10_000, inbound_per_sec=10_000)

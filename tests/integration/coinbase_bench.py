@@ -8,23 +8,21 @@ import asyncio
 import random
 from contextlib import asynccontextmanager
 
-from msgspec.structs import replace
-
 from tapewatch.feeds.exchange import ExchangeFeed
 from tapewatch.model.events import BookDelta, BookSnapshot, DeadLetter, Gap, Side
 from tapewatch.model.instrument import Catalogue
 from tapewatch.ports import LinkState, Subscription
 from tapewatch.runtime import plugins
-from tapewatch.sim.exchange import SimulatedExchange
 from tapewatch.sim.faults import Fault
 from tapewatch.sim.market import Size
 from tapewatch.sim.venues import open_venue
+from tests.integration.sim_bench import ByHand, allowing, market_clock, unpaced
 from tests.integration.truth import TOLD, Ledger, true_book
 from tests.talk import Basket
 
 START = 1_790_000_000_000_000
 GRID = 100_000  # microseconds
-DEADLINE = 8.0
+DEADLINE = 60.0
 ONE = 100_000_000
 SIZE = Size(levels=100, trades=100_000, history_minutes=30)
 BTC, ETH = "BTC-USD", "ETH-USD"
@@ -71,8 +69,7 @@ class Rig:
         plugin = plugins.load("venues", name)
         settings = plugin.config(**config)
         dialect = plugin.build(name, settings)
-        # What waits for its turn waits by the real clock, while the market's time flies.
-        dialect.limits = replace(dialect.limits, frames_per_sec=1_000)
+        dialect.limits = unpaced(dialect.limits)
         self.feed = ExchangeFeed(
             dialect,
             settings,
@@ -257,18 +254,20 @@ async def rigs(name, *channels, natives=(BTC, ETH), symbols=4, rate=1.0, **confi
     """An exchange and a feed, every book in step and every chain begun."""
     market, make, rules = open_venue(name, start=START, symbols=symbols, rate=rate, size=SIZE)
     channels = channels or (TRADES[name], BOOKS[name])
-    rules = replace(rules, inbound_per_sec=1_000)
     insts = ["{}:{}/{}".format(name, *native.split("-")) for native in natives]
     wanted = frozenset(Subscription(inst, channel) for inst in insts for channel in channels)
     resume = config.pop("resume", {})
     _, make_history, history_rules = open_venue("coinbase", start=START, symbols=1)
     async with (
-        SimulatedExchange(market, venue=make, rules=rules, live=False) as exchange,
+        ByHand(
+            market, venue=make, rules=allowing(rules), live=False, clock=market_clock(market)
+        ) as exchange,
         # The same market behind the REST of the Exchange: where past trades are asked for by id.
-        SimulatedExchange(
-            market, venue=make_history, rules=history_rules, live=False, faults=exchange.faults
+        ByHand(
+            market, venue=make_history, rules=allowing(history_rules), live=False,
+            faults=exchange.faults, clock=market_clock(market),
         ) as history,
-    ):
+    ):  # fmt: skip
         urls = {"ws_url": exchange.ws_url, "rest_url": exchange.rest_url}
         if name == "coinbase_advanced":
             urls["history_url"] = history.rest_url

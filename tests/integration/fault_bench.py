@@ -7,24 +7,25 @@ minutes there takes milliseconds here, and nothing is waited for but sockets.
 import asyncio
 import random
 from contextlib import asynccontextmanager
+from math import inf
 
 from tapewatch.feeds.exchange import ExchangeFeed
 from tapewatch.model.events import DeadLetter
 from tapewatch.model.instrument import Catalogue
 from tapewatch.ports import LinkState, Subscription
-from tapewatch.sim.exchange import SimulatedExchange
 from tapewatch.sim.faults import Fault
 from tapewatch.sim.limits import Rules
 from tapewatch.sim.listing import listings
 from tapewatch.sim.market import Size, open_market
 from tapewatch.venues.binance import PLUGIN
 from tapewatch.wire import http, life, session
+from tests.integration.sim_bench import ByHand, allowing, unpaced
 from tests.integration.truth import TOLD, Ledger, Shelf, true_book, true_rows
 from tests.talk import Basket
 
 START = 1_790_000_000_000_000
 GRID = 100_000  # microseconds; books are published at these times
-DEADLINE = 8.0
+DEADLINE = 60.0
 NUMBERED = ("trade", "aggTrade")
 # Small books are quick to compare; all trades of a test are remembered.
 SIZE = Size(levels=100, trades=100_000, history_minutes=30)
@@ -36,6 +37,40 @@ def quick(monkeypatch):
     monkeypatch.setattr(life, "TICK_SECS", 0.004)
     monkeypatch.setattr(session, "OVERLAP_SECS", 0.05)
     monkeypatch.setattr(http, "_FIRST_DELAY_SECS", 0.004)
+
+
+async def renew(rig, rounds):
+    """Let all connections get old at once, so many times, until only successors live.
+
+    Their age is set, not waited for: while half a second went by on the real clock, the market
+    would run as far as the machine lets it, and beyond what a venue remembers.
+    """
+    for _ in range(rounds):
+        old = set(rig.lives)
+        for each in old:
+            each._renew_at = 0.0
+        await rig.until(lambda gone=old: not gone & set(rig.lives) and all_stream(rig))
+        await rig.settle()
+
+
+async def silence(rig):
+    """Let all connections have been silent for too long, until each is replaced.
+
+    As above: a limit short enough to be waited for would also hit a machine that stands still.
+    """
+    old = set(rig.lives)
+
+    def replaced():
+        for each in old:
+            each._heard_at = -inf
+        return not old & set(rig.lives) and all_stream(rig)
+
+    await rig.standing(replaced)
+
+
+def all_stream(rig):
+    streaming = [each for each in rig.lives if each.state is LinkState.STREAMING]
+    return len(streaming) == len(rig.lives) == len(rig.feed._sessions)
 
 
 _INSTS = {pair.symbol: f"binance:{pair.base}/{pair.quote}" for pair in listings(100)}
@@ -57,8 +92,10 @@ class Rig:
         self.basket = Basket()
         self.books = {}  # native: update id: the true book
         self._natives = {inst_of(native): native for native in self.market.symbols}
+        dialect = PLUGIN.build("binance", config)
+        dialect.limits = unpaced(dialect.limits)
         self.feed = ExchangeFeed(
-            PLUGIN.build("binance", config),
+            dialect,
             config,
             clock=lambda: self.market.now,
             catalogue=catalogue or Catalogue(),
@@ -225,10 +262,10 @@ class Rig:
 
 @asynccontextmanager
 async def exchanges(*, symbols=3, rate=1.0, seed=1, rules=None, **more):
-    """A simulated exchange, started. Keep-alive is out of the way: time is real there."""
+    """A simulated exchange, started. Keep-alive and limits are out of the way."""
     market = open_market(start=START, seed=seed, symbols=symbols, rate=rate, size=SIZE)
-    rules = rules or Rules(ping_secs=3_600)
-    async with SimulatedExchange(market, live=False, rules=rules, **more) as exchange:
+    rules = allowing(rules or Rules(ping_secs=3_600))
+    async with ByHand(market, live=False, rules=rules, **more) as exchange:
         yield exchange
 
 

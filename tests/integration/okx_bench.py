@@ -10,24 +10,22 @@ import random
 from contextlib import asynccontextmanager
 
 import pytest
-from msgspec.structs import replace
 
 from tapewatch.feeds.exchange import ExchangeFeed
 from tapewatch.model.events import BookDelta, BookSnapshot, DeadLetter, Gap, Holding, Side
 from tapewatch.model.instrument import Catalogue
 from tapewatch.ports import LinkState, Subscription
 from tapewatch.runtime import plugins
-from tapewatch.sim.exchange import SimulatedExchange
 from tapewatch.sim.faults import Fault
 from tapewatch.sim.market import Size
 from tapewatch.sim.venues import open_venue
-from tests.integration.sim_bench import Clock
+from tests.integration.sim_bench import ByHand, allowing, market_clock, unpaced
 from tests.integration.truth import TOLD, Ledger
 from tests.talk import Basket
 
 START = 1_790_000_000_000_000
 GRID = 100_000  # microseconds
-DEADLINE = 8.0
+DEADLINE = 60.0
 ONE = 100_000_000
 SIZE = Size(levels=100, trades=100_000, history_minutes=30)
 SPOT, SWAP, INVERSE = "BTC-USDT", "BTC-USDT-SWAP", "BTC-USD-SWAP"
@@ -116,8 +114,7 @@ class Rig:
         plugin = plugins.load("venues", "okx")
         settings = plugin.config(**config)
         dialect = plugin.build("okx", settings)
-        # What is paced by the real clock would take minutes of the market's.
-        dialect.limits = replace(dialect.limits, frames_per_sec=1_000, connects=1_000, weight=1_000)
+        dialect.limits = unpaced(dialect.limits)
         self.feed = ExchangeFeed(
             dialect,
             settings,
@@ -283,9 +280,10 @@ def subs(natives, channels):
 async def exchanges(*, symbols=5, rate=1.0, rules=None, clock=None, checksums=False):
     market, make, usual = open_venue("okx", start=START, symbols=symbols, rate=rate, size=SIZE)
     venue = functools.partial(make, checksums=checksums)
-    async with SimulatedExchange(
-        market, venue=venue, rules=rules or usual, live=False, clock=clock or Clock()
-    ) as exchange:
+    async with ByHand(
+        market, venue=venue, rules=allowing(rules or usual), live=False,
+        clock=clock or market_clock(market),
+    ) as exchange:  # fmt: skip
         yield exchange
 
 

@@ -1,7 +1,8 @@
 """A child process of `test_alerts_kill.py`: tells numbered alerts to a webhook, until it is killed.
 
-Arguments: data folder, first number, how many (0: for ever), address. Prints a number when its alert
-is in the log. Like the rules after a restart it says the last few again.
+Arguments: data folder, first number, how many (0: for ever), address. Each alert resolves when the
+third after it fires. Prints a number when its alert is in the log. Like the rules after a restart it
+says again what it said lately, also of alerts that are over.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 from tapewatch.bus.local import LocalBus
+from tapewatch.model.events import AlertState
 from tapewatch.model.secret import Secret
 from tapewatch.notify.webhook import Webhook, WebhookConfig
 from tapewatch.ports import Buffer
@@ -21,16 +23,24 @@ from tapewatch.runtime.courier import Courier, Patience, World
 from tapewatch.stores.alert_log import FILE, AlertLog
 from tests.notices import alert
 
-AGAIN = 5
+AGAIN = 8
+LENGTH = 3
 
 
 class Telling(AlertLog):
+    last = 0
+
     async def write(self, state, alerts, words):
         await super().write(state, alerts, words)
         if alerts:
-            last = max(int(one.id.rpartition("/")[2]) for one in alerts)
-            sys.stdout.write(f"{last}\n")
+            self.last = max(int(one.id.rpartition("/")[2]) for one in alerts)
+            sys.stdout.write(f"{self.last}\n")
             sys.stdout.flush()
+
+
+def said(number, state):
+    now = wall_clock()
+    return alert(state, id=f"surge/x/{number}", ts=now, since=now)
 
 
 async def main(folder, first, count, url):
@@ -46,11 +56,12 @@ async def main(folder, first, count, url):
     tasks = [asyncio.create_task(worker.run()) for worker in (alerting, courier)]
     numbers = range(first, first + count) if count else itertools.count(first)
     for number in itertools.chain(range(max(1, first - AGAIN), first), numbers):
-        now = wall_clock()
-        await bus.publish([alert(id=f"surge/x/{number}", ts=now, since=now)])
+        await bus.publish([said(number, AlertState.FIRING)])
+        if number > LENGTH:
+            await bus.publish([said(number - LENGTH, AlertState.RESOLVED)])
         await asyncio.sleep(0.002)
     all_told = first + count - 1
-    while courier.status.waiting or len(alerting.firing()) < all_told:  # noqa: ASYNC110 - no event
+    while courier.status.waiting or log.last < all_told or len(alerting.firing()) > LENGTH:  # noqa: ASYNC110 - no event
         await asyncio.sleep(0.01)
     await bus.close()
     await tasks[0]

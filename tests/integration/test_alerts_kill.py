@@ -11,8 +11,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tests.integration.teller import LENGTH
+
 ROOT = Path(__file__).parents[2]
-KILLS = 4
+KILLS = 6
 LAST = 20
 
 
@@ -42,7 +44,11 @@ class Life:
 
     async def end(self):
         process = await self.live(LAST)
-        _, errors = await process.communicate()
+        try:
+            _, errors = await process.communicate()
+        finally:
+            if process.returncode is None:  # it did not end in time, and must not outlive us
+                process.kill()
         assert process.returncode == 0, errors.decode()
         self.last += LAST
 
@@ -57,21 +63,23 @@ async def test_a_kill_loses_no_alert_and_tells_none_in_two_notices(tmp_path):
         await asyncio.sleep(rng.uniform(0, 0.004))
         if rng.random() < 0.2:
             return web.Response(status=503)
-        notices[body["id"]].append([each["id"] for each in body["alerts"]])
+        said = [(each["state"], int(each["id"].rpartition("/")[2])) for each in body["alerts"]]
+        notices[body["id"]].append(tuple(said))
         return web.Response()
 
     application = web.Application()
     application.router.add_post("/hook", hook)
-    async with TestServer(application) as server, asyncio.timeout(60):
+    async with TestServer(application) as server, asyncio.timeout(300):
         life = Life(tmp_path, str(server.make_url("/hook")))
         for _ in range(KILLS):
             await life.killed_after(rng.randint(1, 30))
         await life.end()
 
-    told = [number for deliveries in notices.values() for number in set(map(tuple, deliveries))]
-    alerts = sorted(int(each.rpartition("/")[2]) for notice in told for each in notice)
-    assert alerts == list(range(1, max(alerts) + 1))
-    assert max(alerts) >= life.last
+    told = [each for deliveries in notices.values() for said in set(deliveries) for each in said]
+    fired, over = (sorted(n for state, n in told if state == s) for s in ("firing", "resolved"))
+    assert max(fired) >= life.last
+    assert fired == list(range(1, max(fired) + 1))
+    assert over == list(range(1, max(fired) - LENGTH + 1))
     # The answer to an attempt may die with the process; the notice then comes again, as the same.
     again = sum(len(deliveries) - 1 for deliveries in notices.values())
     assert again <= KILLS

@@ -62,6 +62,32 @@ async def test_what_fires_over_a_restart_is_told_once_and_its_end_is_told(tmp_pa
         assert product.told() == ["firing", "resolved"]
 
 
+async def test_what_fired_and_ended_after_the_last_checkpoint_is_told_once(tmp_path):
+    """A kill: the rules go on from an older checkpoint and say again what is over."""
+    checkpoint = tmp_path / "data" / "checkpoint"
+    async with Ruled(tmp_path) as product:
+        await product.start()
+        await product.trade(1.0)
+        await product.end()
+        older = checkpoint.read_bytes()
+
+        await product.start()
+        await product.trade(SIGNAL)
+        await product.until(lambda: len(product.hook.got) == 1)
+        await product.trade(1.0)
+        await product.until(lambda: len(product.hook.got) == 2)
+        await product.end()
+        checkpoint.write_bytes(older)
+
+        await product.start()
+        await product.trade(SIGNAL)
+        await product.until(lambda: len(product.hook.got) > 2)
+        await product.end()
+        told = [(a["id"], a["state"]) for each in product.hook.got for a in each["alerts"]]
+        assert [state for _, state in told] == ["firing", "resolved", "firing"]
+        assert told[0][0] == told[1][0] != told[2][0]
+
+
 async def test_what_the_log_lost_is_told_from_the_memory_of_the_rules(tmp_path):
     async with Ruled(tmp_path) as product:
         await product.start()
@@ -76,7 +102,8 @@ async def test_what_the_log_lost_is_told_from_the_memory_of_the_rules(tmp_path):
         await product.end()
         first, second = (each["alerts"][0] for each in product.hook.got)
         assert first["id"] == second["id"]
-        assert "since before a restart" in second["text"]
+        assert second["value"] == first["value"] == 1.0
+        assert second["text"] == first["text"]
 
 
 async def test_what_the_rules_lost_is_over(tmp_path):

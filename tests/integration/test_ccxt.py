@@ -74,6 +74,7 @@ async def test_watched_trades_tickers_and_books_are_the_true_ones(section):
             await bench.step()
             if BOOK in channels:
                 await bench.standing(lambda: is_true(bench, symbol, native))
+        await bench.until(lambda: len(bench.told(symbol)) > 30 and bench.of(Ticker, symbol))
         await all_told(bench, symbol, native)
         assert_trades_are_true(bench, symbol, native)
         ticker = bench.of(Ticker, symbol)[-1]
@@ -100,11 +101,9 @@ async def test_contracts_become_base_units(symbol, native):
         sizes = sum(t.qty for t in bench.market.trades(native) if t.ts // 1000 == true.ts // 1000)
         assert sum(trade.size for trade in told) == pytest.approx(sizes / ONE, rel=1e-6)
         await bench.step()
+        top = bench.true_book(native, 1)[0][0]
         await bench.standing(
-            lambda: (
-                bench.shown(symbol)[0][0]
-                == pytest.approx(bench.true_book(native, 1)[0][0], rel=1e-6)
-            )
+            lambda: (book := bench.shown(symbol)) and book[0][0] == pytest.approx(top, rel=1e-6)
         )
 
 
@@ -130,8 +129,9 @@ async def test_tickers_of_all_symbols_are_polled_in_one_request():
     async with rig("ccxt_binance", symbols, TICKER, poll_secs=0.2) as bench:
         bench.add("slow", "/api/*", secs=0, count=None)  # to see what is asked for
         await bench.until(lambda: bench.live(TICKER) and bench.link(TICKER).frames >= 3)
+        await bench.until(lambda: all(bench.of(Ticker, symbol) for symbol in symbols))
         asked = [each.target for each in bench.exchange.faults.applied if "ticker" in each.target]
-        assert len(asked) == bench.link(TICKER).frames
+        assert len(asked) - bench.link(TICKER).frames in {0, 1}  # one may be under way
         assert all(name in asked[0] for name in ("BTCUSDT", "ETHUSDT", "SOLUSDT"))
         for symbol in symbols:
             ticker, quote = bench.of(Ticker, symbol)[-1], bench.of(Quote, symbol)[-1]
@@ -145,7 +145,7 @@ async def test_tickers_of_all_symbols_are_polled_in_one_request():
 async def test_a_polled_price_is_the_markets_last():
     async with rig("ccxt_bybit", ["BTC/USDT"], TICKER, poll_secs=0.2) as bench:
         await bench.until(lambda: bench.link(TICKER) and bench.link(TICKER).frames >= 2)
-        frames = bench.link(TICKER).frames
+        frames = bench.link(TICKER).frames + 1  # that one may have been answered before
         await bench.standing(lambda: bench.link(TICKER).frames > frames)
         last = bench.market.trades("spot/BTCUSDT")[-1]
         assert bench.of(Ticker, "BTC/USDT")[-1].last == last.price / ONE
@@ -254,11 +254,13 @@ async def test_a_book_that_is_found_impossible_is_asked_for_anew():
 @pytest.mark.parametrize("status", [500, 502, 503, 0])
 async def test_trouble_of_the_venue_is_tried_again(status, body):
     async with rig("ccxt_binance", ["BTC/USDT"], TICKER, poll_secs=0.2) as bench:
-        bench.add("http", "*exchangeInfo*", status=status, body=body, count=2)
-        bench.add("http", "*ticker*", status=status, body=body, count=2)
+        bench.add("http", "*exchangeInfo*", status=status, body=body, count=None)
         await bench.until(lambda: bench.link("catalogue") and bench.link("catalogue").error)
+        bench.exchange.faults.clear()
+        bench.add("http", "*ticker*", status=status, body=body, count=None)
         await bench.until(lambda: bench.link(TICKER) and bench.link(TICKER).error)
         assert bench.link(TICKER).state is LinkState.BACKOFF
+        bench.exchange.faults.clear()
         await bench.until(lambda: bench.live(TICKER))
         assert bench.link(TICKER).error == ""
         assert len(bench.link(TICKER).error) < 300
@@ -266,9 +268,10 @@ async def test_trouble_of_the_venue_is_tried_again(status, body):
 
 async def test_a_web_page_instead_of_an_answer_is_tried_again():
     async with rig("ccxt_binance", ["BTC/USDT"], TICKER, poll_secs=0.2) as bench:
-        bench.add("http", "*ticker*", status=200, body="html", count=2)
+        bench.add("http", "*ticker*", status=200, body="html", count=None)
         await bench.until(lambda: bench.link(TICKER) and bench.link(TICKER).error)
         assert "<" not in bench.link(TICKER).error
+        bench.exchange.faults.clear()
         await bench.until(lambda: bench.live(TICKER))
 
 
@@ -284,7 +287,7 @@ async def test_a_venue_that_does_not_serve_this_machine_is_blocked_in_words(stat
 
 
 async def test_a_venue_that_asks_for_patience_gets_it_from_all_its_streams(monkeypatch):
-    monkeypatch.setattr(ccxt_desk, "_SLOW_DOWN_SECS", 0.3)
+    monkeypatch.setattr(ccxt_desk, "_SLOW_DOWN_SECS", 1.0)
     async with rig("ccxt_binance", ["BTC/USDT", "ETH/USDT"], TICKER, poll_secs=0.2) as bench:
         await bench.until(lambda: bench.live(TICKER))
         bench.add("http", "*ticker*", status=429, count=1)
@@ -350,6 +353,7 @@ async def test_what_is_wanted_can_change_and_nobody_else_is_disturbed():
         await bench.until(lambda: bench.live(TRADES) and bench.live(TICKER))
         assert bench.link(TRADES).subscriptions == 2
         await bench.feed.want(frozenset(subs(OKX, ["ETH/USDT"], TRADES)))
+        await bench.standing(lambda: not bench.feed._desk._flow.batch)
         count = len(bench.of(Trade, "BTC/USDT"))
         told = len(bench.of(Trade, "ETH/USDT"))
         await bench.until(lambda: len(bench.of(Trade, "ETH/USDT")) > told + 20)
@@ -367,17 +371,20 @@ async def test_three_venues_with_ten_symbols_each_run_at_once():
         (OKX, [], (TRADES, BOOK, TICKER)),
     ]
     async with rigs(*wanted, count=12, rate=10.0) as benches:
-        for bench in benches:
-            await bench.until(lambda bench=bench: bench.feed._desk is not None)
+        everything = (TRADES, BOOK, TICKER)
+
+        async def live_up(bench):
+            await bench.until(lambda: bench.feed._desk is not None)
             symbols = list(bench.feed._desk.exchange.markets)[:10]
             await bench.feed.want(frozenset(subs(bench.section, symbols, TRADES, BOOK, TICKER)))
-        everything = (TRADES, BOOK, TICKER)
-        for bench in benches:
-            await bench.until(lambda bench=bench: all(map(bench.live, everything)))
+            await bench.until(lambda: all(map(bench.live, everything)))
             assert [bench.link(each).subscriptions for each in everything] == [10, 10, 10]
             # Not of books: CCXT finds at times that Binance's first change does not fit.
             assert not bench.gaps(TRADES)
-            await bench.until(lambda b=bench: len({t.inst for t in b.basket.of(Trade)}) == 10)
+            await bench.until(lambda: len({t.inst for t in bench.basket.of(Trade)}) == 10)
+
+        # All at once: a market that stands while another is looked at would be taken for dead.
+        await asyncio.gather(*map(live_up, benches))
 
 
 async def test_ccxt_is_imported_only_when_a_venue_of_it_is_named(tmp_path):

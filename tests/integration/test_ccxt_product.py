@@ -17,7 +17,7 @@ from tapewatch.sim.faults import Fault
 from tapewatch.sim.venues import open_venue
 from tests.integration.ccxt_bench import SIZE
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 class Okx(SimulatedExchange):
@@ -117,7 +117,9 @@ async def test_a_symbol_that_the_venue_does_not_list_stops_the_start_with_the_ne
 async def test_a_venue_that_does_not_answer_stops_nobody_and_comes_later(tmp_path, monkeypatch):
     monkeypatch.setattr(ccxt_venues, "PATIENCE_SECS", 0.5)
     async with Okx() as exchange:
-        exchange.faults.add(Fault(kind="http", target="*", status=503, count=None), wall_clock())
+        exchange.faults.add(
+            Fault(kind="http", target="*", status=503, count=None), exchange.market.now
+        )
         app, stop = app_of(loaded_from(tmp_path, exchange, streams=["trades"])), asyncio.Event()
         await app.start()
         running = asyncio.create_task(app.run(stop))
@@ -136,7 +138,9 @@ async def test_the_doctor_walks_the_way_that_data_takes(tmp_path):
         found = [each async for each in ccxt_checkup.venue(place, wall_clock)]
         assert [each.verdict for each in found] == [finding.GOOD, finding.GOOD]
         assert "instruments listed" in found[0].detail
-        exchange.faults.add(Fault(kind="http", target="*", status=451, count=None), wall_clock())
+        exchange.faults.add(
+            Fault(kind="http", target="*", status=451, count=None), exchange.market.now
+        )
         (found,) = [each async for each in ccxt_checkup.venue(place, wall_clock)]
         assert found.verdict == finding.BAD
         assert "HTTP 451" in found.detail

@@ -128,7 +128,8 @@ async def test_a_stalled_stream_is_repaired_when_it_speaks_again():
 async def test_a_slow_history_is_a_gap_and_then_late_trades():
     async with rigs(subs([BTC], NUMBERED), hold_secs=0.3) as rig:
         rig.add("slow", "/api/v3/*rades*", secs=0.1, count=None)
-        rig.add("drop", "*@trade", count=3)
+        # Again and again: which hole is filled in time depends on the machine.
+        rig.add("drop", "*@trade", count=None, every_secs=1)
         await rig.until(lambda: gaps(rig, BTC, "trade"))
         await rig.heal()
         await rig.stop()
@@ -215,9 +216,10 @@ async def test_a_cut_costs_no_trade():
 
 async def test_an_exchange_that_goes_away_again_and_again_is_found_again():
     async with rigs() as rig:
-        for number in range(1, 6):
+        for _ in range(5):
+            before = rig.feed.status()[0].reconnects
             await rig.exchange.stop()
-            await rig.standing(lambda n=number: rig.feed.status()[0].reconnects >= n)
+            await rig.standing(lambda n=before: rig.feed.status()[0].reconnects > n)
             await rig.rush(1)
             states = {status.state for status in rig.feed.status()}
             assert states <= {LinkState.BACKOFF, LinkState.CONNECTING}

@@ -13,6 +13,7 @@ from tapewatch.model.errors import Unavailable
 from tapewatch.wire import http as module
 from tapewatch.wire.http import Http
 from tapewatch.wire.limiter import Window
+from tests.ports import nobody
 from tests.talk import LIMITS, Server, Talk, serving
 
 
@@ -83,9 +84,8 @@ async def test_a_refusal_is_told_once_and_names_the_setting(http, status, caplog
 
 
 async def test_nobody_there_is_status_0_with_the_reason(http):
-    async with serving(Server()) as server:
-        url = Talk(server.url).rest_url
-    answer = await http.get(f"{url}/x")
+    with nobody() as port:
+        answer = await http.get(f"http://127.0.0.1:{port}/x")
     assert answer.status == 0
     assert answer.body.startswith(b"cannot connect to 127.0.0.1:")
 

@@ -17,11 +17,12 @@ from tapewatch.ports import LinkState
 from tapewatch.runtime import news_checkup
 from tapewatch.runtime.plan import News
 from tapewatch.stores.seen import Seen
+from tests.ports import nobody
 
 NOW = Micros(1_795_224_600_000_000)  # 2026-11-21
 CHALLENGE = "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
 FAST = Hours(day_secs=0.005, night_secs=0.005)
-PATIENCE_SECS = 10
+PATIENCE_SECS = 60
 
 
 def article(number: int, title: str = "", date: str = "") -> str:
@@ -275,12 +276,13 @@ async def test_an_address_that_moved_is_followed(site, tmp_path):
     assert [event.url for event in outlet.events] == [site.url + "a/1"]
 
 
-async def test_a_server_that_is_away_is_told_in_words_and_asked_again(tmp_path, unused_tcp_port):
+async def test_a_server_that_is_away_is_told_in_words_and_asked_again(tmp_path):
     seen = Seen(tmp_path / "news.sqlite", clock=lambda: NOW)
-    source = Source("gone", f"http://127.0.0.1:{unused_tcp_port}/rss")
-    made = NewsFeed([source], FAST, clock=lambda: NOW, seen=seen)
-    async with running(made):
-        await until(lambda: made.fetches["unreachable"] >= 3)
+    with nobody() as port:
+        source = Source("gone", f"http://127.0.0.1:{port}/rss")
+        made = NewsFeed([source], FAST, clock=lambda: NOW, seen=seen)
+        async with running(made):
+            await until(lambda: made.fetches["unreachable"] >= 3)
     assert "cannot connect to 127.0.0.1" in made.status()[0].error
 
 

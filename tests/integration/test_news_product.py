@@ -59,7 +59,7 @@ async def lived(folder, url, session, count):
     app, stop = app_of(folder, url), asyncio.Event()
     await app.start()
     running = asyncio.create_task(app.run(stop))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         at = app.server.url
         answer = await asked(session, at, "/news", lambda a: a["count"] == count)
         health = await asked(session, at, "/health", lambda a: a["problems"])

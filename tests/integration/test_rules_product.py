@@ -41,7 +41,7 @@ class Running:
 
     async def ask(self, path, until=lambda _: True, method="GET"):
         """Ask until the answer is the one that is waited for."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 async with self.session.request(method, self.app.server.url + path) as response:
                     assert response.status == 200, await response.text()
@@ -85,11 +85,11 @@ async def test_an_alert_is_told_live_stored_and_shown(life):
     product = await life()
     async with product.session.ws_connect(f"{product.app.server.url}/ws?types=alert") as socket:
         await product.tell(5.0)
-        told = json.loads((await asyncio.wait_for(socket.receive(), 20)).data)
+        told = json.loads((await asyncio.wait_for(socket.receive(), 60)).data)
         assert (told["type"], told["data"]["rule"]) == ("alert", "volume_surge")
         assert told["data"]["text"] == "BTC/USDT on binance: 5.0 times the usual volume in 5m"
         await product.tell(1.0)
-        over = json.loads((await asyncio.wait_for(socket.receive(), 20)).data)
+        over = json.loads((await asyncio.wait_for(socket.receive(), 60)).data)
     assert (over["data"]["id"], over["data"]["state"]) == (told["data"]["id"], "resolved")
     events = await product.ask("/alerts/events", lambda answer: answer["count"] == 2)
     assert [each["state"] for each in events["alerts"]] == ["resolved", "firing"]
@@ -133,3 +133,23 @@ async def test_a_mistake_in_a_question_is_told_with_its_parameter(life):
         (fault,) = (await response.json())["errors"]
     assert fault["pointer"] == "?when"
     assert "did you mean volume_surge_5m" in fault["hint"]
+
+
+async def test_the_detectors_prove_themselves_while_the_product_runs(life, monkeypatch):
+    monkeypatch.setattr("tapewatch.runtime.selftest.SelfTest.__init__.__defaults__", (0.0,))
+    product = await life()
+
+    def is_over(answer):
+        return all(each["self_test"]["outcome"] != "pending" for each in answer["detectors"])
+
+    answer = await product.ask("/detectors", is_over)
+    found = {each["name"]: each["self_test"]["outcome"] for each in answer["detectors"]}
+    assert found["volume_surge"] == found["liquidation_spike"] == "proven"
+    assert found["candles"] == found["rules"] == "none"
+    whale = next(each for each in answer["detectors"] if each["name"] == "whale")
+    assert whale["settings"]["usd_min"] == 500_000
+    assert whale["text"].startswith("Whales")
+    tried = {name: outcome for name, outcome in found.items() if outcome != "none"}
+    url = f"{product.app.server.url}/health/detailed"  # nothing is collected here: 503
+    async with product.session.get(url) as response:
+        assert (await response.json())["components"]["detectors"] == tried

@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 from tapewatch.cli import tail
 from tapewatch.model.errors import ConfigError, NotFound, Unavailable
 from tapewatch.model.events import Coverage, Gap, Holding
-from tapewatch.ports import LinkState
+from tapewatch.model.instrument import Instrument
+from tapewatch.ports import LinkState, Subscription
 from tapewatch.serve.app import Server
 from tapewatch.serve.context import Options
 from tapewatch.serve.live import Hub
 from tapewatch.serve.operations import OPERATIONS
+from tests.ports import free_port, nobody
 from tests.serving import BTC, ETH, MINUTE, NOW, Feeder, World, book, candle, link, ticker, trade
 
-SECS = 10  # a deadline, not a measure
+SECS = 60  # a deadline, not a measure
 
 
 class Running:
@@ -124,6 +126,15 @@ async def test_history_takes_any_spelling(spelling):
         assert (body["symbol"], body["interval"], body["count"]) == ("BTCUSDT", "1m", 2)
         assert (body["has_more"], body["next_offset"]) == (True, 2)
         assert [row["ts"] for row in body["data"]] == [NOW - 3 * MINUTE, NOW - 2 * MINUTE]
+
+
+async def test_a_question_that_the_store_cannot_answer_is_the_askers_fault_and_no_bug():
+    async with running() as one:
+        one.world.query.error = ValueError("90s is not made of whole stored candles (1m)")
+        for path in ("/historical/BTCUSDT?interval=90s", "/completeness?symbol=BTCUSDT"):
+            status, body = await one.get(path)
+            assert (status, body["type"]) == (400, "/problems/bad-parameter"), body
+            assert "not made of whole stored candles" in body["detail"]
 
 
 async def test_history_without_a_start_gives_the_newest():
@@ -245,8 +256,7 @@ async def test_health_is_503_when_nothing_flows():
 
 
 async def test_the_same_health_on_a_second_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     async with running(health_port=port) as one:
         status, body = await one.get(f"http://127.0.0.1:{port}/health")
         assert status == 200
@@ -377,6 +387,25 @@ async def test_subscribing_narrows_and_is_confirmed():
         assert (await receive(ws, "price_update"))["symbol"] == "ETHUSDT"
         await ws.send_str("unsubscribe:ETHUSDT")
         assert (await receive(ws, "unsubscribed"))["symbols"] == []
+
+
+async def test_a_symbol_of_two_venues_is_followed_on_both_and_priced_under_its_full_name():
+    async with running() as one:
+        one.world.context.catalogue.add(Instrument("okx", "ETH", "USDT", "ETH-USDT"))
+        one.world.context.catalogue.add(Instrument("bybit", "ETH", "USDT", "ETHUSDT"))
+        one.world.control.wanted.add(Subscription("bybit:ETH/USDT", "trades"))
+        one.world.control.wanted.add(Subscription(ETH, "aggTrade"))
+        async with one.session.ws_connect("/ws/price") as ws:
+            await ws.send_str("subscribe:ETHUSDT")
+            assert set((await receive(ws, "subscribed"))["insts"]) == {"bybit:ETH/USDT", ETH}
+            one.happen(trade(ETH, 2.0), trade("bybit:ETH/USDT", 3.0), trade(BTC, 1.0))
+            prices = {(await receive(ws, "price_update"))["price"] for _ in range(2)}
+            assert prices == {2.0, 3.0}
+        status, body = await one.get("/prices")
+        assert (status, set(body)) == (200, {"bybit:ETH/USDT", ETH, "BTCUSDT"})
+        status, body = await one.get("/historical/ETHUSDT")
+        assert (status, body["type"]) == (400, "/problems/ambiguous")
+        assert body["suggestions"] == [ETH, "bybit:ETH/USDT"]
 
 
 async def test_naming_what_nobody_collects_starts_collecting_it():
@@ -539,10 +568,8 @@ async def test_tail_of_an_unknown_symbol_names_the_nearest():
 
 
 async def test_tail_without_a_server_says_what_to_do():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(Unavailable, match="tapewatch run"):
-        await tail._print("trade", "", url, 0, False)
+    with nobody() as port, pytest.raises(Unavailable, match="tapewatch run"):
+        await tail._print("trade", "", f"http://127.0.0.1:{port}", 0, False)
 
 
 async def test_tail_ends_when_the_server_stops():

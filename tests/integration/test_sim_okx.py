@@ -16,7 +16,7 @@ from tapewatch.sim.faults import KINDS, Fault
 from tapewatch.sim.okx import FAULT_TEXTS
 from tapewatch.sim.okx_texts import plain, size
 from tapewatch.sim.venues import open_venue
-from tests.integration.sim_bench import DEADLINE, START, Clock
+from tests.integration.sim_bench import DEADLINE, START, ByHand, Clock
 
 SWAP, SPOT = "BTC-USDT-SWAP", "BTC-USDT"
 PUBLIC, BUSINESS = "/ws/v5/public", "/ws/v5/business"
@@ -127,7 +127,7 @@ async def open_bench():
     async def bench(*, checksums=False, symbols=6, rate=1.0, **rules):
         world, make, own = open_venue("okx", start=START, symbols=symbols, rate=rate)
         clock = Clock()
-        exchange = SimulatedExchange(
+        exchange = ByHand(
             world, venue=functools.partial(make, checksums=checksums), live=False, clock=clock,
             rules=structs.replace(own, **rules),
         )  # fmt: skip

@@ -87,11 +87,10 @@ async def test_arbitrage_moves_one_venue_away_and_back():
     await world.advance(19 * SECOND)
     assert spread(world) < 0.003
     await world.advance(6 * SECOND)
-    assert prices(world)["coinbase"] > max(
-        price for name, price in prices(world).items() if name != "coinbase"
-    )
-    assert spread(world) > 0.004
-    assert spread(world, *WORLD[:-1]) < 0.003
+    others = [name for name in WORLD if name != "bybit"]
+    assert prices(world)["bybit"] > max(prices(world)[name] for name in others)
+    assert spread(world) > 0.008
+    assert spread(world, *others) < 0.003
     await world.advance(30 * SECOND)
     assert spread(world) < 0.003
 
@@ -137,10 +136,16 @@ async def test_one_venue_is_silent_while_its_sockets_stay_open():
         assert bybit_faults.counts["stall"] > 5
         times = [fault.ts for fault in bybit_faults.applied]
         assert min(times) >= START + 20 * SECOND
-        assert max(times) <= START + 41 * SECOND
+        assert max(times) >= START + 40 * SECOND  # and on
         others = (each for name, each in world.exchanges.items() if name != "bybit")
         assert not any(each.faults.counts for each in others)
         assert not bybit.closed
+        await bybit.send_json({"op": "subscribe", "args": ["orderbook.50.BTCUSDT"]})
+        while "op" not in await bybit.receive_json():
+            pass  # what was traded before
+        await world.advance(30 * SECOND)  # 75 s: the first snapshot is lost like all the others
+        await bybit.send_json({"op": "ping"})
+        assert (await bybit.receive_json())["ret_msg"] == "pong"
         await bybit.close()
 
 

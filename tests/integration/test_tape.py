@@ -119,7 +119,7 @@ async def test_binance_with_losses_repairs_and_cuts_is_replayed_byte_for_byte(pa
         )
 
         async def live_until(condition):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not condition():
                     await exchange.advance(50_000)
                     await asyncio.sleep(0)
@@ -163,7 +163,7 @@ async def test_the_replay_feed_gives_the_same_and_ends_with_its_tape(path):
         task = asyncio.create_task(replay.run(again))
         await again.until(lambda b: b.refused)
         again.empty()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await task
     assert as_lines(again.batches) == as_lines(basket.batches)
     assert replay.status()[0].state is LinkState.CLOSED

@@ -143,7 +143,11 @@ async def test_nobody_there_is_unavailable_and_the_error_holds_no_address():
     assert "geheim" not in str(caught.value)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.1", "0x7f.0.0.1"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "[::1]", "127.1", "0x7f.0.0.1", "2130706433", "017700000001",
+     "[::ffff:127.0.0.1]", "[::127.0.0.1]", "127。0。0。1", "①②⑦.⓪.⓪.①"],
+)  # fmt: skip
 async def test_an_address_inside_is_refused_however_it_is_written(host):
     async with Site() as site:
         url = f"http://{host}:{site.server.port}/x"

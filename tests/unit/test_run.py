@@ -113,12 +113,26 @@ def test_a_command_of_another_version_is_told_until_it_is_there(
 
 def test_tests_get_the_tools_and_their_options(run, machine, monkeypatch):
     monkeypatch.chdir(run._ROOT)
-    assert run.main(["test", "-x"]) == 0
+    assert run.main(["test", "-x", "--color=yes"]) == 0
     assert "requirements-dev.lock" in machine.installed
-    assert machine.started == [["python", "-m", "pytest", "-x"]]
+    side_by_side = ["-n", "auto", "--dist", "worksteal"]
+    assert machine.started == [["python", "-m", "pytest", *side_by_side, "-x", "--color=yes"]]
 
     run.main(["--install"])  # the tools hold all that the product needs
     assert len(machine.installed) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["-n0"], ["-n", "4"], ["tests/test_a.py"], ["tests/test_a.py::test_b", "-x"], ["-k", "word"],
+     ["--lf"], ["--version"], ["--numprocesses=4"]],
+)  # fmt: skip
+def test_a_part_of_the_tests_runs_in_one_process(run, machine, monkeypatch, arguments):
+    monkeypatch.chdir(run._ROOT)
+    (run._ROOT / "tests").mkdir()
+    (run._ROOT / "tests" / "test_a.py").touch()
+    assert run.main(["test", *arguments]) == 0
+    assert machine.started == [["python", "-m", "pytest", *arguments]]
 
 
 def test_an_interrupted_installation_is_made_anew(run, machine):

@@ -98,16 +98,23 @@ async def completeness(
         known[span.inst, span.channel].append(span)
     where = f"ts >= make_timestamptz({since}) AND ts < make_timestamptz({until})"
     if inst is not None:
-        where += f" AND inst = '{inst.replace(chr(39), chr(39) * 2)}'"
+        where += f" AND inst = {_quoted(inst)}"
     _, hours = await query.sql(_HOURS.format(where=where))
     holes: list[Sequence[Any]] = []
-    while len(holes) % PAGE == 0:  # every page before was full
-        _, more = await query.sql(_HOLES.format(where=where, limit=PAGE, offset=len(holes)))
-        holes += more
-        if not more:
-            break
+    if known:  # ids of other streams have holes by nature
+        streams = ", ".join(f"({_quoted(inst)}, {_quoted(channel)})" for inst, channel in known)
+        numbered = f"{where} AND (inst, coalesce(channel, 'trade')) IN ({streams})"
+        while len(holes) % PAGE == 0:  # every page before was full
+            _, more = await query.sql(_HOLES.format(where=numbered, limit=PAGE, offset=len(holes)))
+            holes += more
+            if not more:
+                break
     _, gaps = await query.sql(_GAPS.format(where=where))
     return assemble(hours, holes, gaps, known)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 # Echoes are streams of their own: they have ids too.
@@ -158,8 +165,6 @@ def assemble(
         stream.hours.append(row)
         at[inst, channel, hour] = row
     for inst, channel, first, last, after, before in holes:
-        if (inst, channel) not in known:
-            continue
         for piece in explain(first, last, Micros(after), Micros(before), known[inst, channel]):
             for hour in {after - after % HOUR, before - before % HOUR}:
                 at[inst, channel, hour].absent.append(piece)

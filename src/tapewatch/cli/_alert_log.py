@@ -5,16 +5,20 @@ It is read from the data folder, so it works whether tapewatch runs or not.
 
 import sqlite3
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 
+from tapewatch.cli._span import span
 from tapewatch.model.errors import ConfigError, NotFound
-from tapewatch.model.events import AlertState, Micros
-from tapewatch.model.times import iso, parse_time
+from tapewatch.model.events import Alert, AlertState
+from tapewatch.model.times import iso
+
+if TYPE_CHECKING:
+    from tapewatch.rules.story import Line
 
 DataDir = Annotated[Path, Parameter(env_var="DATA_DIR")]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -24,20 +28,13 @@ _EMPTY = 5
 _SEARCHED = 10_000
 
 
-def list_alerts(
-    *,
-    everything: Annotated[bool, Parameter(name="--all", negative="")] = False,
-    limit: int = 50,
-    json: Flag = False,
-    fail_empty: Flag = False,
-    data_dir: DataDir = Path("data"),
-) -> int:
-    """List the alerts that fire, newest first.
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Listing:
+    """How it is listed.
 
     Parameters
     ----------
-    everything
-        Those that are over, too.
     limit
         At most so many.
     json
@@ -47,21 +44,48 @@ def list_alerts(
     data_dir
         Where tapewatch stores.
     """
-    from msgspec.json import encode
 
+    limit: int = 50
+    json: Flag = False
+    fail_empty: Flag = False
+    data_dir: DataDir = Path("data")
+
+    def show(self, rows: Sequence[tuple[Any, str]], none: str) -> int:
+        """Print each thing or its line, and give the exit code."""
+        from msgspec.json import encode
+
+        for each, row in rows:
+            print(encode(each).decode() if self.json else row)
+        if not rows:
+            print(none, file=sys.stderr)
+        return _EMPTY if self.fail_empty and not rows else 0
+
+
+def list_alerts(
+    *,
+    everything: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    listing: Listing | None = None,
+) -> int:
+    """List the alerts that fire, newest first.
+
+    Parameters
+    ----------
+    everything
+        Those that are over, too.
+    """
     from tapewatch.stores import _alert_rows as rows
 
-    found = _ask(data_dir, lambda base: rows.last_states(base, limit if everything else _SEARCHED))
-    shown = [a for a in found if everything or a.state is AlertState.FIRING][:limit]
-    for alert in shown:
-        since = iso(alert.since or alert.ts)[:19].replace("T", " ")
-        row = (
-            f"{alert.state.value:<8} {alert.severity:<8} since {since}  {alert.text}  [{alert.id}]"
-        )
-        print(encode(alert).decode() if json else row)
-    if not shown:
-        print("no alert fires" if not everything else "no alerts", file=sys.stderr)
-    return _EMPTY if fail_empty and not shown else 0
+    how = listing or Listing()
+    most = how.limit if everything else _SEARCHED
+    found = _ask(how.data_dir, lambda base: rows.last_states(base, most))
+    shown = [a for a in found if everything or a.state is AlertState.FIRING][: how.limit]
+    none = "no alert fires" if not everything else "no alerts"
+    return how.show([(alert, _alert_row(alert)) for alert in shown], none)
+
+
+def _alert_row(alert: Alert) -> str:
+    since = iso(alert.since or alert.ts)[:19].replace("T", " ")
+    return f"{alert.state.value:<8} {alert.severity:<8} since {since}  {alert.text}  [{alert.id}]"
 
 
 def history(
@@ -69,10 +93,7 @@ def history(
     from_: Annotated[str, Parameter(name="--from", allow_leading_hyphen=True)] = "-24h",
     to: Annotated[str, Parameter(allow_leading_hyphen=True)] = "now",
     channel: str = "",
-    limit: int = 50,
-    json: Flag = False,
-    fail_empty: Flag = False,
-    data_dir: DataDir = Path("data"),
+    listing: Listing | None = None,
 ) -> int:
     """List the notices and what became of them, and the alerts that were not told, newest first.
 
@@ -84,33 +105,19 @@ def history(
         End, likewise.
     channel
         Only this one.
-    limit
-        At most so many.
-    json
-        One JSON object a line instead of text.
-    fail_empty
-        Exit with 5 if there are none.
-    data_dir
-        Where tapewatch stores.
     """
-    from msgspec.json import encode
-
     from tapewatch.stores import _alert_rows as rows
 
-    now = Micros(time.time_ns() // 1000)
-    try:
-        since, until = parse_time(from_, now), parse_time(to, now)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    lines = _ask(data_dir, lambda base: rows.history(base, since, until, limit, channel))
-    for line in lines:
-        when = iso(line.at)[:19].replace("T", " ")
-        tries = f" ({line.attempts} attempts)" if line.attempts > 1 else ""
-        row = f"{when}  {line.channel:<10} {line.status + tries:<10} {line.what}: {line.said}"
-        print(encode(line).decode() if json else row)
-    if not lines:
-        print("nothing was told", file=sys.stderr)
-    return _EMPTY if fail_empty and not lines else 0
+    how = listing or Listing()
+    since, until = span(from_, to)
+    lines = _ask(how.data_dir, lambda base: rows.history(base, since, until, how.limit, channel))
+    return how.show([(line, _line(line)) for line in lines], "nothing was told")
+
+
+def _line(line: "Line") -> str:
+    when = iso(line.at)[:19].replace("T", " ")
+    tries = f" ({line.attempts} attempts)" if line.attempts > 1 else ""
+    return f"{when}  {line.channel:<10} {line.status + tries:<10} {line.what}: {line.said}"
 
 
 def why(alert: str, *, data_dir: DataDir = Path("data")) -> int:

@@ -9,16 +9,13 @@ from tapewatch.model.errors import ConfigError, NotFound, TapewatchError, Unavai
 silences = App(name="silence", help="Hold the notices of some alerts for a while.")
 
 
-_HERE = "http://127.0.0.1:8000"
-
-
 @silences.command
 def add(
     *matchers: str,
     comment: str,
     for_: Annotated[str, Parameter(name="--for")] = "1h",
     start: str = "now",
-    url: str = _HERE,
+    url: str = "",
 ) -> int:
     """Silence the alerts that fit all matchers.
 
@@ -33,7 +30,7 @@ def add(
     start
         From then on: now, or a time.
     url
-        Where tapewatch serves.
+        Where tapewatch serves; without it as the settings here say.
     """
     query = {"match": ",".join(matchers), "for": for_, "start": start, "comment": comment}
     _print(_ask("POST", url, "/alerts/silences", query))
@@ -41,13 +38,13 @@ def add(
 
 
 @silences.command
-def ls(*, url: str = _HERE) -> int:
+def ls(*, url: str = "") -> int:
     """List what is silenced.
 
     Parameters
     ----------
     url
-        Where tapewatch serves.
+        Where tapewatch serves; without it as the settings here say.
     """
     for silence in _ask("GET", url, "/alerts/silences", {})["silences"]:
         _print(silence)
@@ -55,7 +52,7 @@ def ls(*, url: str = _HERE) -> int:
 
 
 @silences.command
-def drop(silence: str, *, url: str = _HERE) -> int:
+def drop(silence: str, *, url: str = "") -> int:
     """End a silence; what still fires is told.
 
     Parameters
@@ -63,7 +60,7 @@ def drop(silence: str, *, url: str = _HERE) -> int:
     silence
         Its id as `ls` shows it, such as s1.
     url
-        Where tapewatch serves.
+        Where tapewatch serves; without it as the settings here say.
     """
     _ask("DELETE", url, f"/alerts/silences/{silence}", {})
     return 0
@@ -80,7 +77,17 @@ def _print(silence: dict[str, Any]) -> None:
 def _ask(method: str, url: str, path: str, query: dict[str, str]) -> Any:
     import asyncio
 
-    return asyncio.run(_request(method, f"{url.rstrip('/')}{path}", query))
+    address = (url or _here()).rstrip("/")
+    return asyncio.run(_request(method, f"{address}{path}", query))
+
+
+def _here() -> str:
+    """What a tapewatch listens on that was started with the settings here."""
+    from tapewatch.runtime import launch
+
+    server = launch.load(None).settings.server
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - nothing is bound
+    return f"http://{everywhere.get(server.host, server.host)}:{server.port}"
 
 
 async def _request(method: str, address: str, query: dict[str, str]) -> Any:

@@ -9,6 +9,8 @@ from typing import Self
 
 from tapewatch.model.errors import Unavailable
 
+_GOODBYE_SECS = 10.0
+
 
 class SimulatedWorld:
     """A context: running inside, stopped outside."""
@@ -44,7 +46,11 @@ class SimulatedWorld:
     ) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.communicate(timeout=10)
+            try:
+                self._process.communicate(timeout=_GOODBYE_SECS)
+            except subprocess.TimeoutExpired:  # a machine may stand still for so long
+                self._process.kill()
+                self._process.communicate()
 
     @cached_property
     def addresses(self) -> dict[str, tuple[str, str]]:

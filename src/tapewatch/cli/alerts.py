@@ -1,15 +1,18 @@
 """`tapewatch alerts`: would a rule have fired, and what became of those that did."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from tapewatch.cli import _alert_channels, _alert_log
 from tapewatch.cli._alert_silence import silences
+from tapewatch.cli._span import span
 from tapewatch.model.errors import ConfigError
-from tapewatch.model.events import Micros
-from tapewatch.model.times import parse_time
+
+if TYPE_CHECKING:
+    from tapewatch.rules.preview import Report
 
 app = App(name="alerts", help="Try rules on the past; see what became of alerts.")
 app.command(_alert_log.list_alerts, name="list")
@@ -19,35 +22,16 @@ app.command(silences)
 app.command(_alert_channels.send_test, name="send-test")
 
 _NO_DATA = 1
+_Text = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
-@app.command(name="test")
-def would_it_have_fired(
-    rule: str,
-    *,
-    from_: Annotated[str, Parameter(name="--from", allow_leading_hyphen=True)] = "-7d",
-    to: Annotated[str, Parameter(allow_leading_hyphen=True)] = "now",
-    when: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
-    resolve_when: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
-    instruments: tuple[str, ...] = (),
-    hold_secs: float | None = None,
-    sweep: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
-    from_trades: Annotated[bool, Parameter(negative="")] = False,
-    limit: int = 20,
-    json: Annotated[bool, Parameter(negative="")] = False,
-    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
-    data_dir: Annotated[Path | None, Parameter(env_var="DATA_DIR")] = None,
-) -> int:
-    """Would this rule have fired? What is stored is asked first; where there is nothing, there is no count.
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Wish:
+    """The rule otherwise than it is in force.
 
     Parameters
     ----------
-    rule
-        The name of a rule in force, or, with --when, of a new one.
-    from_
-        Begin: -7d, 2026-11-20T14:00Z, or an epoch number.
-    to
-        End, likewise.
     when
         Another condition.
     resolve_when
@@ -58,41 +42,68 @@ def would_it_have_fired(
         Another time that the condition must hold.
     sweep
         Other thresholds beside it: `2%,3%,4%`, or `change_short=2%,3%` where there are several.
+    """
+
+    when: _Text = None
+    resolve_when: _Text = None
+    instruments: tuple[str, ...] = ()
+    hold_secs: float | None = None
+    sweep: Annotated[str, Parameter(allow_leading_hyphen=True)] = ""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Source:
+    """Of what it is asked.
+
+    Parameters
+    ----------
+    since
+        Begin: -7d, 2026-11-20T14:00Z, or an epoch number.
+    until
+        End, likewise.
     from_trades
         Compute the metrics anew from stored trades, where they were not stored.
-    limit
-        So many firings and notices are listed.
-    json
-        One JSON object, for programs.
     config
         The settings with the rules; without it `tapewatch.yaml` here, or the defaults.
     data_dir
         Where tapewatch stores; without it the settings' folder.
     """
-    import asyncio
+
+    since: Annotated[str, Parameter(name="--from", allow_leading_hyphen=True)] = "-7d"
+    until: Annotated[str, Parameter(name="--to", allow_leading_hyphen=True)] = "now"
+    from_trades: Annotated[bool, Parameter(negative="")] = False
+    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None
+    data_dir: Annotated[Path | None, Parameter(env_var="DATA_DIR")] = None
+
+
+@app.command(name="test")
+def would_it_have_fired(
+    rule: str,
+    *,
+    wish: Wish | None = None,
+    source: Source | None = None,
+    limit: int = 20,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Would this rule have fired? What is stored is asked first; where there is nothing, there is no count.
+
+    Parameters
+    ----------
+    rule
+        The name of a rule in force, or, with --when, of a new one.
+    limit
+        So many firings and notices are listed.
+    json
+        One JSON object, for programs.
+    """
     import sys
-    from functools import partial
 
     import msgspec
 
     from tapewatch.cli._preview import lines
-    from tapewatch.rules.change import Change
-    from tapewatch.rules.preview import Question
-    from tapewatch.runtime import launch
-    from tapewatch.runtime.preview import preview
 
-    plan = launch.plan_of(launch.load(config))
-    folder = data_dir or plan.data_dir
-    if not folder.is_dir():
-        raise ConfigError(f"there is no data folder {folder}: name the right one with --data-dir")
-    change = Change(
-        rule=rule, when=when, resolve_when=resolve_when, instruments=instruments,
-        hold_secs=hold_secs,
-    )  # fmt: skip
-    since, until = _times(from_, to)
-    question = Question(rule=change.of(plan.rules.rules), since=since, until=until, sweep=sweep)
-    say = partial(print, file=sys.stderr)
-    report = asyncio.run(preview(folder, question, plan, from_trades=from_trades, say=say))
+    report = _ask(rule, wish or Wish(), source or Source())
     if json:
         print(msgspec.json.encode(report).decode())
     else:
@@ -103,14 +114,27 @@ def would_it_have_fired(
     return 0
 
 
-def _times(since: str, until: str) -> tuple[Micros, Micros]:
-    from tapewatch.runtime.clock import wall_clock
+def _ask(rule: str, wish: Wish, source: Source) -> "Report":
+    import asyncio
+    import sys
+    from functools import partial
 
-    now = wall_clock()
-    try:
-        begin, end = parse_time(since, now), parse_time(until, now)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    if begin >= end:
-        raise ConfigError(f"--from {since} is not before --to {until}")
-    return begin, end
+    from tapewatch.rules.change import Change
+    from tapewatch.rules.preview import Question
+    from tapewatch.runtime import launch
+    from tapewatch.runtime.preview import preview
+
+    plan = launch.plan_of(launch.load(source.config))
+    folder = source.data_dir or plan.data_dir
+    if not folder.is_dir():
+        raise ConfigError(f"there is no data folder {folder}: name the right one with --data-dir")
+    change = Change(
+        rule=rule, when=wish.when, resolve_when=wish.resolve_when, instruments=wish.instruments,
+        hold_secs=wish.hold_secs,
+    )  # fmt: skip
+    since, until = span(source.since, source.until)
+    question = Question(
+        rule=change.of(plan.rules.rules), since=since, until=until, sweep=wish.sweep
+    )
+    say = partial(print, file=sys.stderr)
+    return asyncio.run(preview(folder, question, plan, from_trades=source.from_trades, say=say))

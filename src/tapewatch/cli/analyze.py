@@ -34,14 +34,16 @@ def command(
 
     import msgspec
 
-    from tapewatch.model.times import parse_time
+    from tapewatch.cli._span import span
     from tapewatch.runtime.analysis import Report, analyse
-    from tapewatch.runtime.clock import wall_clock
 
-    now = wall_clock()
-    report = asyncio.run(analyse(data_dir, symbol, parse_time(from_, now), parse_time(to, now)))
+    report = asyncio.run(analyse(data_dir, symbol, *span(from_, to)))
     if report is None:
-        print("nothing is stored there yet: `tapewatch run` collects", file=sys.stderr)
+        print(
+            f"no minute candle is stored in {data_dir} for that time: `tapewatch run` collects, and "
+            "the first is there when a minute is over",
+            file=sys.stderr,
+        )
         return 1
     assert isinstance(report, Report)
     if json:

@@ -117,19 +117,10 @@ def _run(what: What, interval: str) -> int:
 
 
 def _wanted(what: What, interval: str, loaded: "Loaded") -> "Wanted":
-    from tapewatch.model.times import iso, parse_time
+    from tapewatch.cli._span import span
     from tapewatch.runtime.backfill import Wanted
-    from tapewatch.runtime.clock import wall_clock
 
-    now = wall_clock()
-    try:
-        since, until = parse_time(what.since, now), parse_time(what.until, now)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    if since >= until:
-        raise ConfigError(f"--from {what.since} is not before --to {what.until}")
-    if until > now:
-        raise ConfigError(f"--to {what.until} is in the future: it is {iso(now)[:19]}Z")
+    since, until = span(what.since, what.until, past=True)
     return Wanted(
         venue=_venue(what, loaded),
         symbol=what.symbol,

@@ -131,7 +131,7 @@ def _introduce(url: str, world: "SimulatedWorld", scenario: str | None) -> None:
         f"  {', '.join(world.names)}\n"
         f"  scenario: {says}\n"
         f"  tapewatch tail trades BTC-USDT --url {url}\n"
-        f"  curl '{url}/historical/BTCUSDT?interval=1m&limit=3'\n"
+        f"  curl '{url}/historical/binance:BTCUSDT?interval=1m&limit=3'\n"
         f"  faults: curl -X POST {rest_url}/sim/faults"
         """ -d '{"kind": "drop", "target": "*@aggTrade", "count": 5}'\n"""
         f"""  a fall: curl -X POST {rest_url}/sim/shock -d '{{"change": -0.05}}'""",

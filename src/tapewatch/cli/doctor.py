@@ -1,4 +1,4 @@
-"""Look at this machine, the data folder, every venue, source of news and channel, and say what does not work and why."""
+"""Look at this machine, the stores, the detectors, every venue, source of news and channel: what does not work, and why."""
 
 import sys
 from pathlib import Path
@@ -16,21 +16,21 @@ def command(
     only: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Say what works and what does not: this machine, the stores, every venue, the news, the channels.
+    """Say what works and what does not: machine, stores, detectors, every venue, news, channels.
 
     Parameters
     ----------
     config
         The settings file; without it `tapewatch.yaml` here, or the defaults.
     only
-        machine, stores, venues, news or channels.
+        machine, stores, detectors, venues, news or channels.
     json
         One JSON object a line, for programs.
     """
     from tapewatch.model.errors import NotFound
     from tapewatch.runtime import launch, logs
 
-    parts = ("machine", "stores", "venues", "news", "channels")
+    parts = ("machine", "stores", "detectors", "venues", "news", "channels")
     if only is not None and only not in parts:
         raise NotFound("part", only, parts)
     logs.set_up("ERROR", "console")
@@ -55,6 +55,9 @@ async def _examine(
             report.tell(finding)
     if only in (None, "stores"):
         for finding in (*checkup.folder(plan.data_dir), *await checkup.stores(plan.data_dir)):
+            report.tell(finding)
+    if only in (None, "detectors"):
+        for finding in checkup.detectors(plan.detectors):
             report.tell(finding)
     if only in (None, "venues"):
         for place in plan.venues:

@@ -6,7 +6,6 @@ asked, 5 for an empty answer with --fail-empty.
 
 import asyncio
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from cyclopts import App, Parameter
 
+from tapewatch.cli._span import span as read_span
 from tapewatch.model.errors import ConfigError
-from tapewatch.model.events import InstrumentId, Micros
+from tapewatch.model.events import InstrumentId
 from tapewatch.model.instrument import Catalogue, Instrument, split_id
-from tapewatch.model.times import parse_time
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -127,7 +126,7 @@ def _events(
     interval: str = "",
 ) -> int:
     span, output = span or Span(), output or Output()
-    since, until = _times(span)
+    since, until = read_span(span.since, span.until)
 
     def answer(store: "DuckDb") -> int:
         async def ask() -> list[Any]:
@@ -142,17 +141,6 @@ def _events(
         return _put(_table(kind, rows), output)
 
     return _with(output.data_dir, answer)
-
-
-def _times(span: Span) -> tuple[Micros, Micros]:
-    now = Micros(time.time_ns() // 1000)
-    try:
-        since, until = parse_time(span.since, now), parse_time(span.until, now)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    if since >= until:
-        raise ConfigError(f"--from {span.since} is not before --to {span.until}")
-    return since, until
 
 
 def _with(data_dir: Path, ask: Callable[["DuckDb"], int]) -> int:

@@ -1,6 +1,7 @@
 """Replay a tape: the events that it gave when it was recorded, again, byte for byte.
 
-Events go to stdout as JSON lines, each followed by what the processors derive from it; the
+A folder is a recording of several venues: its tapes are played together, in the order in which
+their batches came. Events go to stdout as JSON lines, each followed by what the processors derive from it; the
 summary and the hashes go to stderr. `--verify` compares the hashes with those beside the tape.
 """
 
@@ -9,8 +10,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from tapewatch.model.errors import ConfigError, NotFound
 from tapewatch.model.events import AnyEvent, Batch, Micros
@@ -32,13 +36,14 @@ def command(
     verify: bool = False,
     seal: bool = False,
     derive: bool = True,
+    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
 ) -> int:
     """Give the events of a tape again.
 
     Parameters
     ----------
     file
-        A tape made by `tapewatch record`.
+        A tape made by `tapewatch record`, or a folder of tapes that were recorded at one time.
     speed
         1 is as fast as it was, 10 ten times as fast; without it, as fast as it goes.
     verify
@@ -47,6 +52,8 @@ def command(
         Write the hashes beside the tape, for a later `--verify`.
     derive
         Let the processors work: candles, metrics and alerts come between the events.
+    config
+        A settings file whose detectors and rules are used; without it they are as they come.
     """
     from tapewatch.cli.record import hash_file, write_hashes
     from tapewatch.wire.tape import TapeReader
@@ -54,14 +61,16 @@ def command(
     if speed is not None and not speed > 0:
         raise ConfigError(f"--speed is {speed}; give a number above 0")
     expected = _expected(hash_file(file)) if verify else {}
-    with TapeReader(file) as tape:
-        playing = _Playing(_deriving() if derive else _alone, speed)
-        playing.play(tape)
-        torn = tape.torn
+    deriving = _deriving(config) if derive else _alone
+    with ExitStack() as stack:
+        tapes = [stack.enter_context(TapeReader(path)) for path in _tapes(file)]
+        playing = _Playing(deriving, speed)
+        playing.play(tapes)
+        torn = [f"{tape.path.name}: {tape.torn}" for tape in tapes if tape.torn]
     hashes = playing.hashes(derived=derive)
     print(playing.summary(hashes), file=sys.stderr)
-    if torn:
-        print(f"warning: the tape is torn: {torn}", file=sys.stderr)
+    for each in torn:
+        print(f"warning: the tape is torn: {each}", file=sys.stderr)
     if seal:
         write_hashes(file, hashes)
     wrong = [name for name in expected if name in hashes and hashes[name] != expected[name]]
@@ -80,12 +89,13 @@ class _Playing:
         self._output = hashlib.sha256()
         self._counts: Counter[str] = Counter()
 
-    def play(self, tape: "TapeReader") -> None:
-        from tapewatch.feeds.replay import timed
+    def play(self, tapes: "list[TapeReader]") -> None:
+        from tapewatch.feeds.replay import together
         from tapewatch.model.codec import encode_json
 
         buffer = bytearray()
-        for batch in self._paced(timed(tape, _dialect(tape)), tape.header.at):
+        began = min(tape.header.at for tape in tapes)
+        for batch in self._paced(together((tape, _dialect(tape)) for tape in tapes), began):
             for event in batch:
                 self._events.update(encode_json(event) + b"\n")
                 for said in self._derive(event):
@@ -123,14 +133,26 @@ def _alone(event: AnyEvent) -> Batch:
     return [event]
 
 
-def _deriving() -> Derive:
+def _tapes(file: Path) -> list[Path]:
+    if not file.is_dir():
+        return [file]
+    found = sorted([*file.glob("*.tape"), *file.glob("*.tape.gz")])
+    if not found:
+        raise ConfigError(f"there is no tape in the folder {file}")
+    return found
+
+
+def _deriving(config: Path | None) -> Derive:
     """Work as the running product does, event by event, so that batches make no difference."""
     from tapewatch.process.validate import validate
     from tapewatch.runtime import launch
     from tapewatch.runtime.rules_settings import with_usual_rules
     from tapewatch.stream.pipeline import Pipeline
 
-    pipeline = Pipeline(with_usual_rules(launch.processors_of({})))
+    if config is None:
+        pipeline = Pipeline(with_usual_rules(launch.processors_of({})))
+    else:
+        pipeline = Pipeline(launch.deriving_of(launch.load(config)))
 
     def derive(event: AnyEvent) -> Batch:
         sane, letters = validate([event])

@@ -131,7 +131,9 @@ def _candle(data: dict[str, Any]) -> str:
 
 
 def _alert(data: dict[str, Any]) -> str:
-    return f"{data['severity']} {data['rule']} {data['state']}: {data['text']}"
+    quality = data.get("quality", "complete")
+    doubt = "" if quality == "complete" else f" ({quality} data)"
+    return f"{data['severity']} {data['rule']} {data['state']}: {data['text']}{doubt}"
 
 
 def _news(data: dict[str, Any]) -> str:

@@ -38,14 +38,13 @@ def command(
     import msgspec
 
     from tapewatch.analysis.completeness import lines
-    from tapewatch.model.times import parse_time
-    from tapewatch.runtime.clock import wall_clock
+    from tapewatch.cli._span import span
     from tapewatch.runtime.verification import verify
 
-    now = wall_clock()
+    since, until = span(from_, to)
     if sys.stderr.isatty():
         print("reading ...", file=sys.stderr)
-    streams = verify(data_dir, symbol, parse_time(from_, now), parse_time(to, now))
+    streams = verify(data_dir, symbol, since, until)
     if json:
         print(msgspec.json.encode(streams).decode())
     elif streams:

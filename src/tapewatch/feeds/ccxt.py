@@ -32,7 +32,6 @@ from tapewatch.model.events import InstrumentId, Micros
 from tapewatch.model.instrument import Catalogue, Instrument, split_id
 from tapewatch.model.times import SECOND
 from tapewatch.ports import (
-    Calls,
     Clock,
     Counters,
     LinkState,
@@ -42,6 +41,7 @@ from tapewatch.ports import (
 )
 from tapewatch.venues._rhythm import Rhythm
 from tapewatch.wire.backoff import Backoff
+from tapewatch.wire.calls import Calls
 from tapewatch.wire.crew import Crew
 from tapewatch.wire.outflow import Outflow
 from tapewatch.wire.steady import Steady

@@ -19,7 +19,6 @@ from tapewatch.model.instrument import Catalogue, Instrument
 from tapewatch.model.times import SECOND
 from tapewatch.ports import (
     NOT_WANTED,
-    Calls,
     Clock,
     Conversation,
     Counters,
@@ -34,6 +33,7 @@ from tapewatch.ports import (
     Subscription,
 )
 from tapewatch.wire.backoff import Backoff
+from tapewatch.wire.calls import Calls
 from tapewatch.wire.crew import Crew
 from tapewatch.wire.fetcher import Fetcher
 from tapewatch.wire.http import Http
@@ -101,7 +101,8 @@ class ExchangeFeed:
             self.name, self._dialect.limits, self._rng, calls=self.calls, weights=self._weights
         )
         clock = Steady(self._clock, asyncio.get_running_loop().time)
-        flow = Outflow(outlet, clock, self.counters, crew.fail)
+        handed = self._tape.handed if self._tape is not None else None
+        flow = Outflow(outlet, clock, self.counters, crew.fail, handed)
         try:
             await self._learn(http)
             self._begin_tape()

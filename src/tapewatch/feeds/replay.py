@@ -5,7 +5,9 @@ The dialect is an argument: a tape names its venue, and finding a venue by name 
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from typing import NamedTuple
 
 from tapewatch.model.errors import ConfigError
 from tapewatch.model.events import Batch, InstrumentId, Micros
@@ -128,16 +130,45 @@ class ReplayFeed:
 
 
 def timed(tape: TapeReader, dialect: Dialect) -> Iterator[tuple[Micros, Batch]]:
-    """Cut where time moves on, as the recorded feed did: a read has one receive time."""
+    """Give batches as the recorded feed did, with the time of each."""
+    return ((part.at, part.batch) for part in _parts(tape, dialect))
+
+
+def together(tapes: Iterable[tuple[TapeReader, Dialect]]) -> Iterator[tuple[Micros, Batch]]:
+    """Play tapes of several feeds of one time, in the order in which their batches came.
+
+    Tapes of one process are in the very order; of several, in that of their clocks.
+    """
+    playing = [_parts(tape, dialect) for tape, dialect in tapes]
+    return ((part.at, part.batch) for part in merge(*playing, key=_order))
+
+
+class _Part(NamedTuple):
+    at: Micros
+    number: int  # among the batches of all feeds of the process that recorded; 0: not known
+    batch: Batch
+
+
+def _order(part: _Part) -> tuple[Micros, int]:
+    return part.at, part.number
+
+
+def _parts(tape: TapeReader, dialect: Dialect) -> Iterator[_Part]:
+    """Cut where a batch was handed over.
+
+    A tape that does not tell is cut where time moves on: a read has one receive time.
+    """
     player = Player(tape.header, dialect)
-    at, lines = tape.header.at, 0
+    at, lines, is_marked = tape.header.at, 0, tape.header.marked
     batch: Batch = []
     for line in tape:
-        if batch and (line.at != at or lines >= _MAX_LINES):
-            yield at, batch
+        is_out = line.kind == "out"
+        if batch and (is_out or (not is_marked and (line.at != at or lines >= _MAX_LINES))):
+            yield _Part(line.at if is_out else at, line.link if is_out else 0, batch)
             batch, lines = [], 0
         at = line.at
         lines += 1
-        player.play(line, batch)
+        if not is_out:
+            player.play(line, batch)
     if batch:
-        yield at, batch
+        yield _Part(at, 0, batch)

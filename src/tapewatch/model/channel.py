@@ -1,6 +1,8 @@
 """A channel to people: what its settings may say, how it is, and what it is told."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from tapewatch.model.events import Alert, InstrumentId, Micros
 
@@ -31,7 +33,7 @@ class ChannelConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     type: str = ""  # empty: the section's own name
     enabled: bool = True
-    send_secs: float = 30.0  # what one attempt may take
+    send_secs: Annotated[float, Meta(gt=0, le=600)] = 30.0  # what one attempt may take
 
 
 class ChannelStatus(Struct):

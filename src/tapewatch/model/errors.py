@@ -7,12 +7,13 @@ TapewatchError
 ├── Unavailable     retry the batch, then spill it; try the channel again later
 ├── Rejected        dead-letter these rows, keep the rest
 └── NotFound        tell the asker, with the nearest valid choices
+    └── Ambiguous   the same, with all that it may mean
 
 Anything else is a bug: it is logged with its traceback and the worker is restarted.
 `except Exception` stands only where a bug must cost one thing and no more: around a decoder that
 reads a venue's bytes (one dead letter), around `on_event` (one key), around an HTTP handler (one
-request), around a channel's `send` (one attempt), in the supervisor (one worker), and at the
-command line's last door (a crash report).
+request), around a channel's `send` (one attempt), around a detector's proof (its verdict), in the
+supervisor (one worker), and at the command line's last door (a crash report).
 """
 
 
@@ -64,3 +65,22 @@ class NotFound(TapewatchError):
         self.what = what
         self.name = name
         self.suggestions = suggestions
+
+
+class Ambiguous(NotFound):
+    """A name that several things have. `suggestions` are all of them."""
+
+    def __init__(self, what: str, name: str, suggestions: tuple[str, ...]) -> None:
+        super().__init__(what, name, suggestions)
+        self.args = (f"{what} {name!r} is ambiguous; say which: {', '.join(suggestions)}",)
+
+
+def where(error: BaseException) -> str:
+    """Tell the file and line at which it was raised: without its text, which may hold secrets."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "no trace"
+    file = trace.tb_frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
+    return f"{file}:{trace.tb_lineno}"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from tapewatch.model.errors import NotFound
+from tapewatch.model.errors import Ambiguous, NotFound
 from tapewatch.model.events import InstrumentId
 
 # Longest first, so that BTCUSDT is BTC/USDT and not BTCUSD/T. For text without a catalogue only:
@@ -121,23 +121,24 @@ class Catalogue:
     def native(self, venue: str, text: str) -> Instrument | None:
         return self._by_native.get((venue, text.upper()))
 
-    def resolve(self, text: str, venue: str | None = None) -> Instrument:
-        """Read any spelling: `BTC/USDT`, `BTC-USDT`, `btcusdt`, with or without `binance:`.
-
-        Raises NotFound with the nearest that exist, or with the candidates if it is ambiguous.
-        """
+    def spelled(self, text: str, venue: str | None = None) -> list[Instrument]:
+        """Give all that a spelling fits: `BTC/USDT`, `btcusdt`, with or without `binance:`."""
         wanted_venue, symbol = self._venue_of(text, venue)
         found = [
             i
             for i in self._by_spelling.get(squeeze(symbol), ())
             if wanted_venue is None or i.venue == wanted_venue
         ]
-        exact = [i for i in found if i.symbol == symbol.upper()] or found
-        if len(exact) == 1:
-            return exact[0]
-        if exact:
-            candidates = tuple(sorted(i.id for i in exact))
-            raise NotFound("symbol (it is ambiguous)", text, candidates)
+        return [i for i in found if i.symbol == symbol.upper()] or found
+
+    def resolve(self, text: str, venue: str | None = None) -> Instrument:
+        """Read a spelling that must mean one. Raises Ambiguous, or NotFound with the nearest."""
+        found = self.spelled(text, venue)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise Ambiguous("symbol", text, tuple(sorted(i.id for i in found)))
+        wanted_venue, symbol = self._venue_of(text, venue)
         raise NotFound("symbol", text, self._nearest(symbol, wanted_venue))
 
     def _venue_of(self, text: str, venue: str | None) -> tuple[str | None, str]:

@@ -1,8 +1,9 @@
 """POST to an address that a person wrote: never to the inside of a network by accident.
 
 Who can change the settings, or a name in the DNS, could else make us talk to services that trust
-this machine. So the name is looked up once, each of its addresses is judged, and the connection
-goes to exactly those; redirects are not followed, proxies of the environment not used.
+this machine. So the name is looked up once, each of its addresses is judged, and so is the one that
+is connected to, however it was written (`127。0。0。1` is one that is not looked up); redirects are
+not followed, proxies of the environment not used.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import AddrInfoType
 from msgspec import Struct
 
 from tapewatch import __version__
@@ -24,7 +26,12 @@ _LATER = frozenset({408, 425, 429})  # and all from 500
 # Services for virtual machines that are not link-local: Azure's and Alibaba's.
 _METADATA = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "100.100.100.200")))
 _METADATA_6 = ipaddress.ip_address("fd00:ec2::254")
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# An IPv4 address stands in their last 32 bits: NAT64, "compatible", "translated" (RFC 2765).
+_WITH_IPV4 = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
+_LOCAL_NAT64 = ipaddress.IPv6Network(
+    "64:ff9b:1::/48"
+)  # not global, which Python 3.11 does not know
+_ONE_6, _NONE_6 = ipaddress.IPv6Address("::1"), ipaddress.IPv6Address("::")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -56,7 +63,8 @@ def judge(text: str, *, allow_private: bool) -> str:
         return "is link-local or a metadata service of the machine's host"
     if address.is_multicast or address.is_unspecified:
         return "is no address of one server"
-    if not address.is_global and not allow_private:
+    is_inside = not address.is_global or address in _LOCAL_NAT64
+    if is_inside and not allow_private:
         return "points inside; set allow_private: true if that is meant"
     return ""
 
@@ -64,7 +72,8 @@ def judge(text: str, *, allow_private: bool) -> str:
 def _outermost(address: _Address) -> _Address:
     """An IPv4 address that is written as IPv6 is judged as what it is."""
     if isinstance(address, ipaddress.IPv6Address):
-        if address in _NAT64:
+        is_own = address in (_ONE_6, _NONE_6)
+        if not is_own and any(address in each for each in _WITH_IPV4):
             return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
         inner = address.ipv4_mapped or address.sixtofour
         teredo = address.teredo
@@ -109,7 +118,6 @@ class Post:
 
     async def send(self, body: bytes, headers: Mapping[str, str]) -> Said:
         """Raise Unavailable for what may go better later, Rejected for what will not."""
-        self._refuse_literal()
         try:
             async with self._open().post(
                 self._url, data=body, headers=headers, allow_redirects=False
@@ -125,7 +133,6 @@ class Post:
 
     async def probe(self) -> str:
         """Look the name up and connect; nothing is sent."""
-        self._refuse_literal()
         parts = urlsplit(self._url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         resolver = _Judging(allow_private=self._allow_private)
@@ -153,7 +160,10 @@ class Post:
             resolver = _Judging(allow_private=self._allow_private)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    resolver=resolver, use_dns_cache=False, force_close=True
+                    resolver=resolver,
+                    use_dns_cache=False,
+                    force_close=True,
+                    socket_factory=self._socket,
                 ),
                 timeout=self._timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -161,14 +171,13 @@ class Post:
             )
         return self._session
 
-    def _refuse_literal(self) -> None:
-        """An address in numbers is not looked up, so the resolver does not see it."""
-        try:
-            reason = judge(self._host, allow_private=self._allow_private)
-        except ValueError:
-            return  # a name
+    def _socket(self, where: AddrInfoType) -> socket.socket:
+        """Make the socket of one connection, unless it would lead inside."""
+        family, kind, protocol, _, address = where
+        reason = judge(str(address[0]), allow_private=self._allow_private)
         if reason:
-            raise Rejected(f"{self._host} {reason}", frozenset())
+            raise Inside(f"{self._host} {reason}")
+        return socket.socket(family, kind, protocol)
 
     def _in_short(self, text: str) -> str:
         """One line, without the parts of our address that a server may say back to us."""

@@ -44,9 +44,10 @@ def details(alert: Alert) -> list[str]:
     """What makes it believable: numbers, since when, on what it rests, how good the data are."""
     since = alert.since or alert.ts
     if alert.state is AlertState.RESOLVED:
-        return [f"since {iso(since)[:19]}Z, over after {duration(alert.ts - since)}"]
-    lines = [f"{measured(alert)}; since {iso(since)[:19]}Z; {alert.severity}"]
-    lines += [f"rests on {each}" for each in alert.evidence]
+        lines = [f"since {iso(since)[:19]}Z, over after {duration(alert.ts - since)}"]
+    else:
+        lines = [f"{measured(alert)}; since {iso(since)[:19]}Z; {alert.severity}"]
+        lines += [f"rests on {each}" for each in alert.evidence]
     doubt = _NOT_COMPLETE.get(alert.quality)
     return [*lines, doubt] if doubt else lines
 

@@ -20,10 +20,10 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
 from html import escape
-from typing import Literal
+from typing import Annotated, Literal
 
 import aiosmtplib
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from tapewatch.model.channel import ChannelConfig, Notice
 from tapewatch.model.errors import ConfigError, Rejected, Unavailable
@@ -45,7 +45,7 @@ class EmailConfig(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_onl
     """Section `alerts: email:`, or `notify: NAME:` with `type: email`."""
 
     smtp_host: str
-    smtp_port: int = 465
+    smtp_port: Annotated[int, Meta(ge=1, le=65_535)] = 465
     username: str = ""
     password: Secret | None = None
     from_addr: str
@@ -73,9 +73,9 @@ class Email:
         self.name = name
         self._config = config
         for setting, text in (("from_addr", config.from_addr), *_receivers(config)):
-            _check(text, f"{name}: {setting}")
+            _check(text, f"notify.{name}.{setting}")
         if config.username and not config.password:
-            raise ConfigError(f"{name}: there is a username and no password")
+            raise ConfigError(f"notify.{name}.password: there is a username and no password")
         self._context = _tls(config)
         self._taken: OrderedDict[str, set[str]] = OrderedDict()  # by notice: who has it
 
@@ -121,12 +121,14 @@ class Email:
             start_tls=False,  # below: aiosmtplib tells its absence as any other fault
             tls_context=self._context if security != "none" else None,
         )
+        wire: asyncio.BaseTransport | None = None
         try:
             await server.connect()
             if security == "starttls":
                 await _start_tls(server)
             if config.username and config.password:
                 await server.login(config.username, config.password.reveal())
+            wire = server.transport
             yield server
             with contextlib.suppress(aiosmtplib.SMTPException, TimeoutError):
                 async with asyncio.timeout(_QUIT_SECS):  # it has the mail: politeness only
@@ -140,7 +142,10 @@ class Email:
             reason = f"{config.smtp_host} cannot be reached: {error.strerror or error}"
             raise Unavailable(reason) from None
         finally:
+            wire = wire or server.transport
             server.close()
+            if isinstance(wire, asyncio.WriteTransport):
+                wire.abort()  # all is said; a farewell of TLS would outlive a short-lived loop
 
     def _settle(self, notice: Notice, receipt: Receipt) -> str:
         """All have it, or it is asked again for those who may take it later."""
@@ -206,7 +211,7 @@ def _block(notice: Notice, alert: Alert) -> str:
     colour = _OVER if over else _COLOURS.get(alert.severity, "#222")
     lines = "<br>".join(escape(line) for line in _words.details(alert))
     address = _words.link(notice, alert)
-    why = f'<br><a href="{escape(address)}">why</a>' if address else ""
+    why = f'<br><a href="{escape(address)}">why, with the chart</a>' if address else ""
     return (
         f'<div style="border-left:4px solid {colour};padding:2px 0 2px 10px;margin:0 0 12px">'
         f"<b>{escape(_words.headline(alert))}</b><br>"
@@ -244,7 +249,7 @@ def _tls(config: EmailConfig) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=config.ca_file or None)
     except OSError as error:
-        raise ConfigError(f"ca_file {config.ca_file}: {error.strerror or error}") from error
+        raise ConfigError(f"ca_file: {config.ca_file}: {error.strerror or error}") from error
 
 
 def _security(config: EmailConfig) -> str:

@@ -66,7 +66,7 @@ def _alert(notice: Notice, alert: Alert) -> str:
     lines = [f"{mark} *{_escaped(_words.headline(alert))}*"]
     lines += [_escaped(line) for line in _words.details(alert)]
     address = _words.link(notice, alert)
-    return "\n".join([*lines, f"<{address}|why>"] if address else lines)
+    return "\n".join([*lines, f"<{address}|why, with the chart>"] if address else lines)
 
 
 def _section(text: str) -> dict[str, Any]:

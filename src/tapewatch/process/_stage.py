@@ -33,8 +33,9 @@ def liquidation(secs: float, usd: float, *, longs: bool = True) -> Liquidation:
     return Liquidation(at(secs), at(secs), INST, side, price, usd / price, Quality.SAMPLED)
 
 
-def seconds(trades: Iterable[AnyEvent]) -> list[AnyEvent]:
+def seconds(trades: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
     """What `seconds` makes of trades, for detectors that want no more."""
     state = SecondsState(INST)
-    said = [word for trade in trades for word in state.on_event(trade)]
-    return [*said, *state.on_timer(state.edge)]
+    for trade in trades:
+        yield from state.on_event(trade)
+    yield from state.on_timer(state.edge)

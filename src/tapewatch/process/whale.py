@@ -97,14 +97,15 @@ class WhaleState(Struct):
         ]
 
     def _judge(self, trade: Trade) -> list[AnyEvent] | tuple[()]:
-        worth = self.amount
-        if worth < self.told * _LOUDER:
+        worth, rate = self.amount, self.worth.rate
+        usd, usd_min = worth * rate, self.config.usd_min
+        becomes_one = self.told * rate < usd_min <= usd  # told for its share alone before
+        if worth < self.told * _LOUDER and not becomes_one:
             return ()
-        usd = worth * self.worth.rate
         self.minute.reach(trade.ts)
         total = self.minute.total + worth  # the running second is not in it yet
         share = worth / total if total > 0 and self.minute.is_whole else 0.0
-        if usd < self.config.usd_min and share < self.config.share_min:
+        if usd < usd_min and share < self.config.share_min:
             return ()
         self.told = worth
         self.clear_at = Micros(trade.ts + MINUTE)

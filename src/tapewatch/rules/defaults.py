@@ -76,6 +76,13 @@ def ready_made(sigma: float = SIGMA) -> tuple[Rule, ...]:
             severity="critical",
             message="{venue} has been silent for {value:.0f} s",
         ),
+        Rule(
+            name="candle_mismatch",
+            when="candle_mismatch > 0",
+            forget_secs=_HALF_HOUR,
+            cooldown_secs=_HOUR,
+            message="{symbol} on {venue}: our {window} candle is not the venue's ({evidence})",
+        ),
     )
 
 

@@ -25,11 +25,13 @@ from msgspec.structs import replace
 
 from tapewatch.model.channel import Notice
 from tapewatch.model.events import Alert, AlertState, Micros
-from tapewatch.model.times import SECOND, iso
+from tapewatch.model.times import HOUR, SECOND, iso
 from tapewatch.rules.matchers import Matcher, fields_of, fits_all
 from tapewatch.rules.rule import Rule
 
 MAX_FIRING = 10_000
+MAX_OVER = 2_000
+_REMEMBERED = 6 * HOUR  # an older checkpoint is not gone on from, so nothing older is said again
 _NEVER = Micros(0)
 NO_CHANNEL = "no channel is set for this rule"
 
@@ -83,7 +85,7 @@ class _Group(Struct):
     channel: str
     due: Micros = _NEVER
     told: Micros = _NEVER
-    waiting: dict[str, Alert] = field(default_factory=dict)  # by id, in order
+    waiting: dict[str, Alert] = field(default_factory=dict)  # by id, in order; ends by `_end_key`
     repeated: bool = True  # nothing in it is new
 
 
@@ -92,6 +94,7 @@ class State(Struct):
     groups: dict[str, _Group] = field(default_factory=dict)
     cooling: dict[str, Micros] = field(default_factory=dict)  # until, by rule, instrument, channel
     silences: dict[str, Silence] = field(default_factory=dict)
+    over: dict[str, Micros] = field(default_factory=dict)  # ended lately: by id, when
     serial: int = 0  # of notices
     silenced: int = 0  # how many silences there were
 
@@ -100,13 +103,18 @@ class Notices:
     def __init__(self, policy: Policy, state: State | None = None) -> None:
         self.state = state or State()
         self._policy = policy
+        self._assumed: set[str] = set()  # ended, as far as we know
         # By inhibition: which of the open alerts are its sources, and their fields.
         self._sources: tuple[dict[str, dict[str, str]], ...] = tuple({} for _ in policy.inhibitions)
         for opened in self.state.open.values():
             self._note_source(opened.alert)
 
     def hear(self, alert: Alert, now: Micros) -> list[Word]:
-        """Take one alert as it is told on the bus. Hearing it twice changes nothing."""
+        """Take one alert as it is told on the bus. Hearing it twice changes nothing.
+
+        After a kill the rules say again what they said since their checkpoint, also of alerts
+        that have ended since.
+        """
         if alert.state is AlertState.FIRING:
             return self._fire(alert, now)
         if alert.state is AlertState.RESOLVED:
@@ -121,7 +129,7 @@ class Notices:
         said: list[Word] = []
         for opened in state.open.values():
             said += self._ask_again(opened, now)
-            self._repeat(opened, now)
+            said += self._repeat(opened, now)
         return said + self.give(now)
 
     def give(self, now: Micros) -> list[Word]:
@@ -155,6 +163,7 @@ class Notices:
             alert = opened.alert
             text = f"{alert.text}: it ended while nobody watched, or its rule is gone"
             over = AlertState.RESOLVED
+            self._assumed.add(alert_id)  # a repaired trade may show that it goes on
             unheard.append(replace(alert, state=over, text=text, ts=now, recv=now))
         return unheard
 
@@ -174,7 +183,7 @@ class Notices:
 
     def _fire(self, alert: Alert, now: Micros) -> list[Word]:
         state = self.state
-        if alert.id in state.open:
+        if alert.id in state.open or alert.id in state.over:
             return []
         channels = self._channels(alert)
         if len(state.open) >= MAX_FIRING:
@@ -219,26 +228,44 @@ class Notices:
         opened = self.state.open.pop(alert.id, None)
         if opened is None:
             return []
+        if alert.id in self._assumed:
+            self._assumed.discard(alert.id)
+        else:
+            self._remember(alert.id, now)
         for sources in self._sources:
             sources.pop(alert.id, None)
         said: list[Word] = []
         for channel in self._channels(opened.alert):
-            if channel in opened.told or self._waits(alert, channel):
+            waits = self._waits(alert, channel)
+            if channel in opened.told or waits:
+                if channel in opened.told and waits:  # that it still fires is not worth telling now
+                    del self._group(alert.rule, channel).waiting[alert.id]
                 self._enqueue(alert, channel, now, repeated=False)
             else:
                 reason = f"it resolved while it was held: {opened.held.get(channel, '')}"
                 said.append(Suppressed(alert.id, channel, now, reason))
         return said
 
-    def _repeat(self, opened: _Open, now: Micros) -> None:
-        rule = self._policy.rules.get(opened.alert.rule)
+    def _remember(self, alert_id: str, now: Micros) -> None:
+        over = self.state.over
+        over[alert_id] = now
+        while len(over) > MAX_OVER or now - next(iter(over.values()), now) > _REMEMBERED:
+            del over[next(iter(over))]
+
+    def _repeat(self, opened: _Open, now: Micros) -> list[Word]:
+        rule, said = self._policy.rules.get(opened.alert.rule), list[Word]()
         if rule is None or not rule.repeat_secs:
-            return
+            return said
         for channel, told in opened.told.items():
-            if now - told < rule.repeat_secs * SECOND or self._muted(opened.alert, now):
+            is_due = now - told >= rule.repeat_secs * SECOND
+            if not is_due or self._waits(opened.alert, channel):
                 continue
-            if not self._waits(opened.alert, channel):
+            if reason := self._muted(opened.alert, now):
+                said += self._hold(opened, channel, f"not repeated: {reason}", now)
+            else:
+                opened.held.pop(channel, None)
                 self._enqueue(opened.alert, channel, now, repeated=True)
+        return said
 
     # --- why not ---
 
@@ -278,7 +305,8 @@ class Notices:
             soon = now + int(self._policy.group_wait_secs * SECOND)
             group.due = Micros(max(soon, group.told + self._interval()) if group.told else soon)
             group.repeated = True
-        group.waiting[alert.id] = alert
+        over = alert.state is AlertState.RESOLVED
+        group.waiting[_end_key(alert) if over else alert.id] = alert
         group.repeated = group.repeated and repeated
 
     def _is_far(self, group: _Group, now: Micros) -> bool:
@@ -306,12 +334,15 @@ class Notices:
         """Take out what was silenced or inhibited while it waited."""
         said: list[Word] = []
         for alert in tuple(group.waiting.values()):
-            opened = self.state.open.get(alert.id)
-            reason = self._muted(alert, now) if opened is not None else ""
-            if opened is None or not reason:
+            reason = "" if alert.state is AlertState.RESOLVED else self._muted(alert, now)
+            if not reason:
                 continue
             del group.waiting[alert.id]
-            if group.channel not in opened.told:
+            opened = self.state.open.get(alert.id)
+            if opened is None:  # it is over already
+                group.waiting.pop(_end_key(alert), None)
+                said.append(Suppressed(alert.id, group.channel, now, reason))
+            elif group.channel not in opened.told:
                 said += self._hold(opened, group.channel, reason, now)
         return said
 
@@ -332,8 +363,16 @@ def title(notice: Notice) -> str:
     count = len({alert.inst for alert in about})
     what = about[0].inst.partition(":")[2] if count == 1 else f"{count} symbols"
     head = "" if firing else "resolved: "
+    over = {alert.id for alert in notice.alerts if alert.state is AlertState.RESOLVED}
     again = " (still)" if notice.repeated and firing else ""
+    if firing and all(alert.id in over for alert in firing):
+        again = " (over already)"
     return f"{head}{what}: {notice.rule}{again}"
+
+
+def _end_key(alert: Alert) -> str:
+    """An alert that ends before it was told waits twice: its beginning has the numbers."""
+    return f"{alert.id} is over"
 
 
 def _group_key(rule: str, channel: str) -> str:

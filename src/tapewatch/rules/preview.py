@@ -13,9 +13,9 @@ from tapewatch.model.channel import Notice
 from tapewatch.model.events import Alert, AlertState, InstrumentId, Micros, Quality
 from tapewatch.model.times import HOUR, SECOND
 from tapewatch.ports import Measure, Query
-from tapewatch.rules.notices import title
+from tapewatch.rules.notices import Policy, title
 from tapewatch.rules.past import Covered, Past, Span
-from tapewatch.rules.rehearsal import Rehearsal, notify
+from tapewatch.rules.rehearsal import EVERYBODY, Rehearsal, notify
 from tapewatch.rules.rule import Rule, compile_rule
 from tapewatch.rules.rulebook import words_of
 from tapewatch.rules.sweep import variants
@@ -27,6 +27,7 @@ _NOT_SIMULATED = (
     "delivery: whether a channel would have been reached, and how fast",
     "restarts and outages of tapewatch itself: only what they left out of the data",
     "what was told several times in one microsecond: the last is stored",
+    "the beat of live time: what ends within a second of having held long enough may count or not",
 )
 _HELD = "it resolved while it was held"
 _MOMENT = re.compile(r" until \d\S+")
@@ -39,6 +40,7 @@ class Question(Struct, frozen=True, kw_only=True):
     since: Micros
     until: Micros
     sweep: str = ""  # "2%,3%,4%"
+    policy: Policy = EVERYBODY  # how it would have been grouped, and for whom
     max_rows: int = MAX_ROWS
 
 
@@ -112,7 +114,7 @@ async def preview(query: Query, question: Question, measures: Collection[Measure
     async for page in past.pages(Span(Micros(span.since - lead), span.until), rows):
         for inst, metrics in page.items():
             rehearsal.feed(inst, metrics)
-    return judge(report, rehearsal.finish(span.until), others)
+    return judge(report, rehearsal.finish(span.until), others, question.policy)
 
 
 def begin(question: Question, coverage: list[Covered], sparse: Sequence[str]) -> Report:
@@ -135,17 +137,17 @@ def from_trades(report: Report) -> None:
     report.not_simulated.insert(0, _TRADES)
 
 
-def judge(report: Report, alerts: Sequence[Alert], swept: Sequence[Rule]) -> Report:
+def judge(report: Report, alerts: Sequence[Alert], swept: Sequence[Rule], policy: Policy) -> Report:
     """Fill in what came of it. The rules of a sweep are called by their threshold."""
     mine = [alert for alert in alerts if alert.rule == report.rule.name]
     report.firings, report.already = _within(report, mine)
     report.withdrawn = _withdrawn(report, mine)
-    notified = notify(mine, report.rule, report.until)
+    notified = notify(mine, report.rule, policy, report.until)
     told = [notice for notice in notified.notices if notice.at >= report.since]
     report.notices = [_told(notice) for notice in told]
     reasons = (_kind(each.reason) for each in notified.suppressed if each.at >= report.since)
     report.suppressed = dict(Counter(reason for reason in reasons if reason))
-    report.sweep = [_swept(report, rule, alerts) for rule in swept]
+    report.sweep = [_swept(report, rule, alerts, policy) for rule in swept]
     return report
 
 
@@ -174,10 +176,10 @@ def _withdrawn(report: Report, alerts: Iterable[Alert]) -> int:
     return list(states.values()).count([AlertState.PENDING, AlertState.RESOLVED])
 
 
-def _swept(report: Report, rule: Rule, alerts: Sequence[Alert]) -> Swept:
+def _swept(report: Report, rule: Rule, alerts: Sequence[Alert], policy: Policy) -> Swept:
     mine = [alert for alert in alerts if alert.rule == rule.name]
     firings, _ = _within(report, mine)
-    notices = notify(mine, rule, report.until).notices
+    notices = notify(mine, rule, policy, report.until).notices
     return Swept(
         threshold=rule.name,
         firings=len(firings),

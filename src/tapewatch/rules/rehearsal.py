@@ -7,6 +7,7 @@ from the same `notices`, by event time.
 from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tapewatch.model.channel import Notice
 from tapewatch.model.events import Alert, AnyEvent, InstrumentId, Metric, Micros
@@ -16,7 +17,7 @@ from tapewatch.rules.notices import Notices, Policy, Suppressed
 from tapewatch.rules.rule import Rule
 from tapewatch.rules.rulebook import Rulebook, RulesState
 
-_CHANNEL = "everybody"
+EVERYBODY = Policy({}, ("everybody",))  # where no channel is set
 
 
 class Rehearsal:
@@ -62,9 +63,9 @@ class Notified(Struct, frozen=True):
     suppressed: tuple[Suppressed, ...]
 
 
-def notify(alerts: Iterable[Alert], rule: Rule, until: Micros) -> Notified:
+def notify(alerts: Iterable[Alert], rule: Rule, policy: Policy, until: Micros) -> Notified:
     """Group, cool down and repeat as it is done live. The alerts are in order of time."""
-    clock = _Clock(rule)
+    clock = _Clock(rule, policy)
     for alert in alerts:
         clock.reach(alert.ts)
         clock.say(clock.notices.hear(alert, alert.ts))
@@ -79,8 +80,10 @@ def notify(alerts: Iterable[Alert], rule: Rule, until: Micros) -> Notified:
 class _Clock:
     """Moves the notices from one moment at which something may be told to the next."""
 
-    def __init__(self, rule: Rule) -> None:
-        self.notices = Notices(Policy({rule.name: rule}, rule.notify or (_CHANNEL,)))
+    def __init__(self, rule: Rule, policy: Policy) -> None:
+        channels = rule.notify or policy.channels or EVERYBODY.channels
+        mine = replace(policy, rules={rule.name: rule}, channels=channels, inhibitions=())
+        self.notices = Notices(mine)
         self.said: list[Notice | Suppressed] = []
         self._repeat = round(rule.repeat_secs * SECOND)
         self._now = Micros(0)

@@ -1,5 +1,6 @@
 """A rule as people write it, and as it is applied: its condition read, its message checked."""
 
+import difflib
 import string
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
@@ -64,6 +65,7 @@ def compile_rule(rule: Rule, words: Mapping[str, object]) -> Compiled:
     when = _when(rule, words)
     resolve = _resolve(rule, words)
     _check_message(rule.message)
+    _check_instruments(rule)
     names = dict.fromkeys((*when.names, *(resolve.names if resolve else ())))
     return Compiled(rule, when, resolve, tuple(names), int(rule.forget_secs * SECOND))
 
@@ -75,6 +77,7 @@ def mistakes_of(rule: Rule, words: Mapping[str, object]) -> list[Mistake]:
         lambda: _when(rule, words),
         lambda: _resolve(rule, words),
         lambda: _check_message(rule.message),
+        lambda: _check_instruments(rule),
     )
     for read in reads:
         try:
@@ -102,12 +105,25 @@ def _condition(name: str, text: str, words: Mapping[str, object]) -> Expression:
         raise Mistake(name, str(mistake), mistake.column) from mistake
 
 
+def _check_instruments(rule: Rule) -> None:
+    """An id is a venue, a colon and a symbol: what has no colon and no star fits none."""
+    for number, pattern in enumerate(rule.instruments):
+        if ":" not in pattern and "*" not in pattern:
+            reason = (
+                f"`{pattern}` fits no instrument; write *:{pattern}, or {pattern}:* for a venue"
+            )
+            raise Mistake(f"instruments.{number}", reason)
+
+
 def _check_message(message: str) -> None:
     try:
         fields = [name for _, name, _, _ in string.Formatter().parse(message) if name is not None]
         for name in fields:
             if name not in FIELDS:
-                raise Mistake("message", f"unknown field {{{name}}}; there is {', '.join(FIELDS)}")
+                near = difflib.get_close_matches(name, FIELDS, n=1)
+                hint = f"did you mean {{{near[0]}}}?" if near else f"there is {', '.join(FIELDS)}"
+                column = message.find(f"{{{name}")
+                raise Mistake("message", f"unknown field {{{name}}}; {hint}", max(0, column))
         _sample(message)
     except (ValueError, TypeError) as error:
         if isinstance(error, Mistake):

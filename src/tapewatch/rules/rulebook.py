@@ -203,7 +203,7 @@ class Rulebook:
         ]
 
     def firing(self) -> list[Alert]:
-        """What fires now, as it was told."""
+        """What fires now, with the numbers of now."""
         return [
             state.alert(compiled, life, Move.FIRED, life.since)
             for _, state in sorted(self._states.items())

@@ -10,11 +10,11 @@ import logging
 import os
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from tapewatch.model.errors import Unavailable
 from tapewatch.model.events import Micros
 from tapewatch.model.times import iso
 from tapewatch.ports import Counters
@@ -54,6 +54,9 @@ class Checkpoint:
         """Save now; for the end of the stream, when nothing else runs any more."""
         self._write(self._body())
 
+    # A disk that takes nothing costs no more than a longer way back at the next start: what is
+    # stored since the last checkpoint is played again. It must neither end the product nor its drain.
+
     def load(self, oldest: Micros) -> Micros | None:
         """Restore the processors. Give the mark, or None when there is nothing to go on from.
 
@@ -92,8 +95,16 @@ class Checkpoint:
                 os.fsync(file.fileno())
             temporary.replace(self._path)
         except OSError as error:
-            raise Unavailable(f"cannot write {self._path}: {error.strerror}") from error
-        self.counters.sent += 1
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)  # it may be what the disk has no room for
+            self.counters.error("not written")
+            reason = f"cannot write {self._path}: {error.strerror}"
+            if not self.counters.trouble:
+                log.warning("checkpoint_not_written", extra={"fields": {"reason": reason}})
+            self.counters.trouble = reason
+        else:
+            self.counters.sent += 1
+            self.counters.trouble = ""
 
 
 def _read(blob: bytes) -> Saved:

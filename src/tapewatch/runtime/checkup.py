@@ -11,19 +11,20 @@ import random
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from msgspec import structs
 
+from tapewatch.analysis.selftest import Detector, Outcome
 from tapewatch.feeds.exchange import ExchangeFeed, fetch_catalogue
 from tapewatch.model.errors import TapewatchError
 from tapewatch.model.events import AnyEvent, Batch, DeadLetter, MarketEvent
 from tapewatch.model.instrument import Catalogue
 from tapewatch.ports import Clock, Feed, LinkState, Subscription
-from tapewatch.runtime import addresses, catalogues
+from tapewatch.runtime import addresses, catalogues, selftest
 from tapewatch.runtime.finding import BAD, GOOD, WARNING, Finding
 from tapewatch.runtime.plan import Venue
 from tapewatch.wire.http import Http
@@ -84,6 +85,20 @@ def folder(data_dir: Path) -> list[Finding]:
     if free < _SPACE_WANTED:
         return [Finding(WARNING, "data folder", text, "make room, or set retention")]
     return [Finding(GOOD, "data folder", text)]
+
+
+def detectors(found: Sequence[Detector]) -> list[Finding]:
+    """Let each show that it can fire, and keep quiet."""
+    verdicts = {Outcome.PROVEN: GOOD, Outcome.SETTINGS: WARNING, Outcome.BROKEN: BAD}
+    return [
+        Finding(
+            verdicts[result.outcome],
+            result.name,
+            result.words,
+            selftest.MEANS.get(result.outcome, ""),
+        )
+        for result in selftest.at_once(found)
+    ]
 
 
 async def stores(data_dir: Path) -> list[Finding]:

@@ -20,7 +20,7 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from tapewatch.model.channel import ChannelStatus, Notice
-from tapewatch.model.errors import Rejected, Unavailable
+from tapewatch.model.errors import Rejected, Unavailable, where
 from tapewatch.model.events import Micros
 from tapewatch.model.times import SECOND
 from tapewatch.ports import Clock, Counters, Notifier
@@ -139,7 +139,7 @@ class Courier:
             return self._try_later(notice, began, reason, asked)
         except Exception as error:  # noqa: BLE001 - a channel's bug costs an attempt, not the process
             # Not its text and no traceback: addresses with keys in them may stand there.
-            reason = f"a fault in the channel's code: {type(error).__name__} ({_where(error)})"
+            reason = f"a fault in the channel's code: {type(error).__name__} ({where(error)})"
             return self._try_later(notice, began, reason, None)
         self._backoff.reset()
         self.status.error = ""
@@ -198,13 +198,3 @@ class Courier:
 
     def _fields(self, notice: Notice, reason: str) -> dict[str, object]:
         return {"channel": notice.channel, "notice": notice.id, "reason": reason}
-
-
-def _where(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "no trace"
-    file = trace.tb_frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
-    return f"{file}:{trace.tb_lineno}"

@@ -20,14 +20,14 @@ from tapewatch.feeds.ccxt_config import CcxtConfig, CcxtWords
 from tapewatch.model.errors import ConfigError
 from tapewatch.ports import FeedConfig, Hot, Processor, Sink
 from tapewatch.rules.rulebook import measures_of
-from tapewatch.runtime import ccxt_venues, plugins
+from tapewatch.runtime import ccxt_venues, plugins, selftest, vitals
 from tapewatch.runtime.aside import Aside
 from tapewatch.runtime.clock import wall_clock
 from tapewatch.runtime.delivery import Pace
 from tapewatch.runtime.news_settings import news_of
 from tapewatch.runtime.notify_settings import telling_of
 from tapewatch.runtime.plan import CcxtVenue, Plan, Venue
-from tapewatch.runtime.rules_settings import detectors_of, rules_of, with_rules
+from tapewatch.runtime.rules_settings import detectors_of, rules_of, usual_in_force, with_rules
 from tapewatch.serve.context import Options
 from tapewatch.settings import loader, origin
 from tapewatch.settings.schema import ServerSettings, Settings, Storage
@@ -36,6 +36,8 @@ from tapewatch.settings.venue_words import Words, check_streams
 log = logging.getLogger("tapewatch.runtime.launch")
 
 _FORCED = 130
+# `timeout`, npm and some shells pass one signal on twice: to us, and to our group.
+_SAME_WISH_SECS = 0.5
 
 
 def config_of(kind: str, name: str) -> type:
@@ -70,8 +72,9 @@ def plan_of(loaded: loader.Loaded, *, serve: bool = True, demo: bool = False) ->
     dialects: dict[str, Words] = {venue.name: venue.dialect for venue in venues}
     check_streams(loaded, dialects | {venue.name: venue.dialect for venue in ccxt})
     news = news_of(loaded)
-    processors = processors_of(detectors_of(loaded))
-    rules = rules_of(loaded, measures_of(processors))
+    sections = detectors_of(loaded)
+    processors = processors_of(sections)
+    rules = rules_of(loaded, (*measures_of(processors), *vitals.MEASURES))
     telling = telling_of(loaded, rules)
     loaded.refuse()  # before anything touches disk or network
     stored = partial(_store, settings.storage, settings.storage.query, data_dir=folder)
@@ -80,6 +83,7 @@ def plan_of(loaded: loader.Loaded, *, serve: bool = True, demo: bool = False) ->
         ccxt=ccxt,
         processors=with_rules(processors, rules),
         rules=rules,
+        detectors=selftest.detectors_of(processors, sections, usual_in_force(settings, rules)),
         telling=telling,
         data_dir=folder,
         hot=_hot(settings.storage),
@@ -102,6 +106,14 @@ def plan_of(loaded: loader.Loaded, *, serve: bool = True, demo: bool = False) ->
         complain=loaded.complain,
         demo=demo,
     )
+
+
+def deriving_of(loaded: loader.Loaded) -> tuple[Processor[Any], ...]:
+    """All that works on events, with the settings' detectors and rules: for a replay."""
+    processors = processors_of(detectors_of(loaded))
+    rules = rules_of(loaded, (*measures_of(processors), *vitals.MEASURES))
+    loaded.refuse()
+    return with_rules(processors, rules)
 
 
 def venues_of(settings: Settings) -> tuple[Venue, ...]:
@@ -174,15 +186,19 @@ def run(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
 
 async def _with_signals(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    asked_at = 0.0
 
     def ask() -> None:
-        if stop.is_set():
+        nonlocal asked_at
+        if not stop.is_set():
+            asked_at = loop.time()
+            stop.set()
+            _say("draining... Ctrl-C again to force")
+        elif loop.time() - asked_at > _SAME_WISH_SECS:
             _say("forced: what was not written is lost")
             os._exit(_FORCED)
-        stop.set()
-        _say("draining... Ctrl-C again to force")
 
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
             loop.add_signal_handler(number, ask)

@@ -69,8 +69,17 @@ def _channel(loaded: Loaded, name: str, config: ChannelConfig) -> Channel | None
     try:
         return build(name, config)
     except ConfigError as error:
-        loaded.complain(path_of(loaded.settings, name), str(error))
+        path, (setting, message) = path_of(loaded.settings, name), _halves(str(error))
+        is_field = setting in config.__struct_fields__
+        where = f"{path}.{setting}" if is_field else path
+        loaded.complain(where, message if is_field else str(error))
         return None
+
+
+def _halves(text: str) -> tuple[str, str]:
+    """Split `notify.desk.url: must be ...`: which setting of the channel is meant, and why."""
+    head, _, rest = text.partition(": ")
+    return head.rpartition(".")[2], rest
 
 
 def _mail(settings: Settings) -> ChannelConfig | None:

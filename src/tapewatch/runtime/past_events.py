@@ -6,6 +6,7 @@ anything in between. The next page is read while this one is worked on.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tapewatch.model.events import (
@@ -60,6 +61,7 @@ class PastEvents:
         self._kinds = sorted(kinds, key=lambda kind: kind.__name__)
         self._only = _in(insts)
         self._next_tick = Micros(0)
+        self._met: set[InstrumentId] = set()
         self._venues: dict[str, None] = {}
 
     async def batches(self, since: Micros, until: Micros) -> AsyncIterator[Batch]:
@@ -78,11 +80,10 @@ class PastEvents:
 
     async def _page(self, since: Micros, until: Micros) -> list[Any]:
         end = min(Micros(since - since % _PAGE + _PAGE), until)
-        found: list[Any] = []
-        for kind in self._kinds:
-            found += await self._read(kind, since, end)
-        found.sort(key=_when)  # several sorted runs, which this is quick with
-        return found
+        runs = [run for kind in self._kinds if (run := await self._read(kind, since, end))]
+        if len(runs) == 1 and type(runs[0][0]) is Trade:
+            return runs[0]  # in order
+        return sorted(chain(*runs), key=_when)  # several sorted runs, which this is quick with
 
     async def _read(self, kind: type[Event], since: Micros, until: Micros) -> list[Any]:
         name, where = KINDS[kind]
@@ -121,12 +122,12 @@ class PastEvents:
         batch: list[AnyEvent] = []
         at = self._next_tick
         for event in events:
-            when = _when(event)
+            when = event.ts if type(event) is not Candle else _when(event)
             if when >= at:
                 at = self._tick(batch, at, when)
-            venue = split_id(event.inst)[0]
-            if venue not in self._venues:
-                self._venues[venue] = None
+            if event.inst not in self._met:
+                self._met.add(event.inst)
+                self._venues[split_id(event.inst)[0]] = None
             batch.append(event)
         self._next_tick = self._tick(batch, at, until)
         return batch

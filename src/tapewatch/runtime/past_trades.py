@@ -26,6 +26,7 @@ from tapewatch.rules.preview import Question, Report, begin, from_trades, judge
 from tapewatch.rules.rule import Compiled, Mistake, Rule, compile_rule
 from tapewatch.rules.rulebook import Rulebook, measures_of, words_of
 from tapewatch.rules.sweep import variants
+from tapewatch.runtime import vitals
 from tapewatch.runtime.past_events import KINDS, PastEvents
 from tapewatch.stores.duckdb import DuckDb, DuckDbConfig
 from tapewatch.stream.pipeline import Pipeline
@@ -57,7 +58,7 @@ async def replay(
     """Raises Mistake, also for metrics that come from what is not replayed: order books."""
     detectors = [each for each in processors if each.name != _RULES]
     measures = measures_of(detectors)
-    words = words_of(measures)
+    words = words_of((*measures, *vitals.MEASURES))
     compiled = compile_rule(question.rule, words)
     others = variants(compiled, question.sweep) if question.sweep else []
     needed = _needed(compiled, words, detectors)
@@ -70,7 +71,7 @@ async def replay(
         if report.share == 0:
             return report
         since = Micros(span.since - max(_LEAD, _longest(compiled, words)))
-        insts = await _instruments(store, compiled, _kinds(needed), Span(since, span.until))
+        insts = await _instruments(store, compiled, needed, Span(since, span.until))
     finally:
         store.close()
     part = Part(
@@ -81,7 +82,7 @@ async def replay(
     rows = sum(each.rows for each in coverage)
     say(f"replaying {rows:,} trades of {len(insts)} instruments in {len(shares)} processes")
     alerts = sorted(await _played(shares), key=lambda alert: (alert.ts, alert.id))
-    return judge(report, alerts, others)
+    return judge(report, alerts, others, question.policy)
 
 
 async def _played(shares: Sequence[Part]) -> list[Alert]:
@@ -122,6 +123,9 @@ def _needed(
 ) -> list[Processor[Any]]:
     """Who measures what the rule names, and who feeds them what is not stored."""
     names = {words[word][0] for word in compiled.names}
+    live = sorted(names & {measure.name for measure in vitals.MEASURES})
+    if live:
+        raise Mistake("when", f"{live[0]} is measured while it runs: no trade tells it")
     found = [each for each in detectors if names & {m.name for m in each.measures}]
     for each in found:  # grows while it is walked through
         for kind in each.wants - KINDS.keys():
@@ -137,14 +141,18 @@ def _kinds(processors: Sequence[Processor[Any]]) -> set[type[Event]]:
 
 
 async def _instruments(
-    store: DuckDb, compiled: Compiled, kinds: set[type[Event]], span: Span
+    store: DuckDb, compiled: Compiled, needed: Sequence[Processor[Any]], span: Span
 ) -> tuple[InstrumentId, ...]:
     """Those that the rule is about and something is stored of, the busiest first.
 
-    A rule about `all:BTC` needs what its numbers are made of: everything.
+    A rule about `all:BTC`, or of one venue against the others, needs what its numbers are made
+    of: everything.
     """
+    kinds = _kinds(needed)
     counts: dict[InstrumentId, int] = {}
-    about_all = any(pattern.startswith("all:") for pattern in compiled.rule.instruments)
+    about_all = not _apart(needed) or any(
+        pattern.startswith("all:") for pattern in compiled.rule.instruments
+    )
     for kind in kinds - _OF_ALL:
         name, where = KINDS[kind]
         statement = (
@@ -159,11 +167,15 @@ async def _instruments(
 
 def _shares(part: Part) -> list[Part]:
     """Share the instruments out, unless one of the processors looks at several at once."""
-    probe = SimpleNamespace(inst="probe:A/B")
-    alone = all(each.key(probe) == probe.inst for each in part.processors if each.wants - _OF_ALL)
-    count = min(os.cpu_count() or 1, len(part.insts)) if alone else 1
+    count = min(os.cpu_count() or 1, len(part.insts)) if _apart(part.processors) else 1
     fields = {name: getattr(part, name) for name in part.__struct_fields__ if name != "insts"}
     return [Part(**fields, insts=part.insts[number::count]) for number in range(max(1, count))]
+
+
+def _apart(processors: Sequence[Processor[Any]]) -> bool:
+    """Say whether each instrument is looked at by itself; rates, which are not, come of all."""
+    probe = SimpleNamespace(inst="probe:A/B")
+    return all(each.key(probe) == probe.inst for each in processors if each.wants - _OF_ALL)
 
 
 def _longest(compiled: Compiled, words: dict[str, tuple[str, str]]) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from tapewatch.analysis.selftest import Detector
 from tapewatch.feeds.ccxt_config import CcxtConfig, CcxtWords
 from tapewatch.news.schedule import Hours
 from tapewatch.news.sources import Source
@@ -73,6 +74,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     news: News | None = None
     previews: Aside | None = None  # where rules are tried on the past
     rules: RuleSet = field(default_factory=lambda: RuleSet(()))
+    detectors: tuple[Detector, ...] = ()  # the processors but for the rules, to be tried at start
     telling: Telling = field(default_factory=Telling)
     sinks: tuple[Sink, ...] = ()  # beside Parquet, the ledger and the dead letters
     pace: Pace = field(default_factory=Pace)  # of writing to stores

@@ -9,12 +9,13 @@ name, so that an installed package cannot silently replace a part of the product
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
 from tapewatch.model.errors import ConfigError, NotFound
-from tapewatch.ports import Plugin
+from tapewatch.ports import Plugin, Proof
 
 # An absent optional library is an error that names the extra: module name to extra.
 _EXTRAS = {
@@ -30,7 +31,11 @@ _EXTRAS = {
 
 def names(kind: str) -> list[str]:
     """All plug-ins of a kind (`venues`, `process`, `stores`, `notify`), sorted."""
-    found = {entry.name for entry in entry_points(group=f"tapewatch.{kind}")}
+    return _names(kind, _outside(kind))
+
+
+def _names(kind: str, outside: Mapping[str, str]) -> list[str]:
+    found = set(outside)
     folder = importlib.import_module(f"tapewatch.{kind}")
     found.update(
         module.name
@@ -46,7 +51,7 @@ def load(kind: str, name: str) -> Plugin[Any]:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3) or known
         raise NotFound(_WORDS.get(kind, kind), name, tuple(near))
-    module = _import(kind, name)
+    module = _import(kind, name, _outside(kind))
     plugin = getattr(module, "PLUGIN", None)
     if not isinstance(plugin, Plugin):
         raise ConfigError(f"{kind}/{name} declares no PLUGIN, so it cannot be named in settings")
@@ -55,11 +60,19 @@ def load(kind: str, name: str) -> Plugin[Any]:
 
 def loadable(kind: str) -> dict[str, Plugin[Any]]:
     """Every plug-in of a kind that declares PLUGIN; files that are not plug-ins are left out."""
-    modules = {name: _import(kind, name) for name in names(kind)}
     return {
         name: module.PLUGIN
-        for name, module in modules.items()
+        for name, module in _modules(kind).items()
         if isinstance(getattr(module, "PLUGIN", None), Plugin)
+    }
+
+
+def proofs() -> dict[str, Proof]:
+    """How each detector that judges shows that it can; see `analysis.selftest`."""
+    return {
+        name: module.PROOF
+        for name, module in _modules("process").items()
+        if isinstance(getattr(module, "PROOF", None), Proof)
     }
 
 
@@ -68,8 +81,17 @@ _WORDS = {
 }  # fmt: skip
 
 
-def _import(kind: str, name: str) -> ModuleType:
-    outside = {entry.name: entry.value for entry in entry_points(group=f"tapewatch.{kind}")}
+def _modules(kind: str) -> dict[str, ModuleType]:
+    outside = _outside(kind)
+    return {name: _import(kind, name, outside) for name in _names(kind, outside)}
+
+
+def _outside(kind: str) -> dict[str, str]:
+    """Where other packages have plug-ins. Slow: every installed package is asked."""
+    return {entry.name: entry.value for entry in entry_points(group=f"tapewatch.{kind}")}
+
+
+def _import(kind: str, name: str, outside: Mapping[str, str]) -> ModuleType:
     path = f"tapewatch.{kind}.{name}"
     try:
         try:

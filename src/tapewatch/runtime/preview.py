@@ -3,9 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from tapewatch.model.errors import ConfigError
 from tapewatch.ports import Measure
 from tapewatch.rules import preview as stored
+from tapewatch.rules.notices import Policy
 from tapewatch.rules.preview import Question, Report
 from tapewatch.rules.rule import Mistake
 from tapewatch.runtime.aside import Aside
@@ -24,6 +27,7 @@ async def preview(
     say: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Ask a folder, which is there. Raises ConfigError with what is wrong with the question."""
+    question = _grouped(question, plan.telling.policy)
     try:
         if from_trades:
             from tapewatch.runtime.past_trades import replay
@@ -36,14 +40,22 @@ async def preview(
         raise ConfigError(str(error)) from error
 
 
-def beside(aside: Aside, measures: Sequence[Measure]) -> Callable[[Question], Awaitable[Report]]:
+def beside(
+    aside: Aside, measures: Sequence[Measure], policy: Policy
+) -> Callable[[Question], Awaitable[Report]]:
     """Ask in a process beside ours: a week of metrics takes seconds, which our loop has not."""
 
     async def ask(question: Question) -> Report:
-        report: Report = await aside.run(stored.preview, question, measures)
+        grouped = _grouped(question, policy)
+        report: Report = await aside.run(stored.preview, grouped, measures)
         return report
 
     return ask
+
+
+def _grouped(question: Question, policy: Policy) -> Question:
+    """By the settings of `notify:`, without what other rules do."""
+    return replace(question, policy=replace(policy, rules={}, inhibitions=()))
 
 
 async def _stored(folder: Path, question: Question, measures: Sequence[Measure]) -> Report:

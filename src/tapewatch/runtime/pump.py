@@ -143,6 +143,7 @@ class Pump:
                 return True
             if not self._blocked:
                 log.warning("sink_unavailable", extra=self._fields(reason=str(error)))
+            self.counters.trouble = str(error)
         try:
             self._spill.append(batch)
         except Unavailable as error:
@@ -166,6 +167,8 @@ class Pump:
         elif self._blocked and not reason:
             log.warning("pump_unblocked", extra=self._fields())
         self._blocked = bool(reason)
+        if reason or not self.spilling:
+            self.counters.trouble = reason
 
     def _catch_up(self) -> None:
         if self._catching_up is None or self._catching_up.done():
@@ -179,6 +182,7 @@ class Pump:
         while (batch := self._spill.head()) is not None:
             ending = self._ending.is_set()
             error = await self._delivery.attempt(batch, secs)
+            self.counters.trouble = "" if error is None else str(error)
             if error is None:
                 self._spill.pop()
                 delays = self._delivery.delays()
@@ -207,8 +211,9 @@ class Pump:
         try:
             self._spill.append(batch)
         except Unavailable as error:
-            self.counters.drop("not written at stop", len(batch))
-            fields = self._fields(events=len(batch), reason=error.reason)
+            lost = len(batch) + self._reader.counters.buffered  # what was never read, too
+            self.counters.drop("not written at stop", lost)
+            fields = self._fields(events=lost, reason=error.reason.partition(";")[0])
             log.error("events_lost", extra=fields)  # noqa: TRY400 - no bug, no traceback
         self._held.clear()
         self.counters.buffered = 0

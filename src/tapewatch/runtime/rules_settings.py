@@ -1,6 +1,7 @@
 """From the section `alerts:` to the rules in force; each complaint at the line where it belongs."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from msgspec import structs
@@ -14,6 +15,7 @@ from tapewatch.rules.rule import Rule, mistakes_of
 from tapewatch.rules.rulebook import Rulebook, measures_of, words_of
 from tapewatch.settings.loader import Loaded
 from tapewatch.settings.schema import Settings
+from tapewatch.stream.keyed import EVERYWHERE
 
 _DEFAULT = "default"
 _WINDOW = "alerts.thresholds.window_short_ms"
@@ -53,23 +55,43 @@ def rules_of(loaded: Loaded, measures: Sequence[Measure]) -> RuleSet:
             message = f"two rules are called `{rule.name}`"
             hint = f"the other one is {loaded.origin(f'{_RULES}.{first[rule.name]}.name')}"
             loaded.complain(f"{path}.name", message, hint, "CFG011")
+        _note_venues(loaded, f"{path}.instruments", rule.instruments)
     for path, message, hint, column in complaints(settings.alerts.rules, words):
         loaded.complain(f"{_RULES}.{path}", message, hint, "CFG011", column)
     return found
 
 
+def _note_venues(loaded: Loaded, path: str, patterns: Sequence[str]) -> None:
+    """A pattern over a venue that is not collected waits for ever."""
+    venues = [name for name, each in loaded.settings.exchanges.items() if each.enabled]
+    for index, pattern in enumerate(patterns):
+        venue, colon, _ = pattern.partition(":")
+        if colon and not any(fnmatchcase(name, venue) for name in (*venues, EVERYWHERE)):
+            there = ", ".join(venues) or "none"
+            loaded.note(f"{path}.{index}", f"no exchange `{venue}` is collected; there is {there}")
+
+
 def usual_rules(settings: Settings) -> tuple[Rule, ...]:
     """The ready-made ones, and those of the thresholds."""
     alerts = settings.alerts
-    usual: tuple[Rule, ...] = ()
-    if alerts.defaults:
-        section = settings.detectors.get("liquidation_spike")
-        sigma = section.sigma if isinstance(section, LiquidationSpikeConfig) else SIGMA
-        usual = ready_made(sigma)
+    usual = ready_made_of(settings)
     if alerts.thresholds is not None:
         given = alerts.thresholds
         usual += of_thresholds(given.pct_24h, given.pct_short, given.cooldown_ms)
     return usual
+
+
+def ready_made_of(settings: Settings) -> tuple[Rule, ...]:
+    if not settings.alerts.defaults:
+        return ()
+    section = settings.detectors.get("liquidation_spike")
+    return ready_made(section.sigma if isinstance(section, LiquidationSpikeConfig) else SIGMA)
+
+
+def usual_in_force(settings: Settings, found: RuleSet) -> tuple[Rule, ...]:
+    """Those of the ready-made ones in whose place no other is written."""
+    usual = ready_made_of(settings)
+    return tuple(rule for rule in found.rules if rule in usual)
 
 
 def with_rules(processors: Sequence[Processor[Any]], found: RuleSet) -> tuple[Processor[Any], ...]:

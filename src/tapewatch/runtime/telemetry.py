@@ -22,7 +22,8 @@ from prometheus_client.process_collector import ProcessCollector
 from tapewatch.model.events import InstrumentId, Micros
 from tapewatch.model.instrument import split_id
 from tapewatch.model.times import SECOND
-from tapewatch.ports import Calls, Clock, Counters, Hot, LinkState, LinkStatus, WorkerHealth
+from tapewatch.ports import Clock, Counters, Hot, LinkState, LinkStatus, WorkerHealth
+from tapewatch.wire.calls import Calls
 
 _BUCKETS = (1e-6, 2e-6, 4e-6, 8e-6, 16e-6, 32e-6, 64e-6, 1e-3)  # seconds an event
 _MAX_SYMBOLS = 2_000

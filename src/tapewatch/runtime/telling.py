@@ -3,11 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from tapewatch.model.events import Alert, AlertState
+from tapewatch.model.events import Alert
 from tapewatch.ports import Clock, Processor, Reader
-from tapewatch.rules.lifecycle import Stage
-from tapewatch.rules.rule import Rule
-from tapewatch.rules.rulebook import Rulebook, Standing
+from tapewatch.rules.rulebook import Rulebook
 from tapewatch.runtime.alerting import Alerting
 from tapewatch.runtime.courier import Courier, Patience, World
 from tapewatch.runtime.plan import Plan
@@ -32,30 +30,7 @@ def assemble(plan: Plan, reader: Reader, clock: Clock) -> tuple[Alerting, list[C
     return alerting, couriers
 
 
-def firing(processors: Iterable[Processor[Any]], rules: Iterable[Rule]) -> list[Alert]:
-    """What fires by the rules' own memory, told as far as that goes: not with its numbers."""
-    by_name = {rule.name: rule for rule in rules}
-    return [
-        _alert(standing, by_name[standing.rule])
-        for processor in processors
-        if isinstance(processor, Rulebook)
-        for standing in processor.standing()
-        if standing.stage is Stage.FIRING and standing.rule in by_name
-    ]
-
-
-def _alert(standing: Standing, rule: Rule) -> Alert:
-    return Alert(
-        standing.since,
-        standing.since,
-        standing.inst,
-        f"{rule.name}/{standing.inst}/{standing.since}",
-        rule.name,
-        AlertState.FIRING,
-        rule.severity,
-        0.0,
-        f"{rule.name}: it fires since before a restart, in which its numbers were lost",
-        since=standing.since,
-        labels=tuple(sorted(f"{key}={value}" for key, value in rule.labels.items())),
-        notify=rule.notify,
-    )
+def firing(processors: Iterable[Processor[Any]]) -> list[Alert]:
+    """What fires by the rules' own memory."""
+    books = (each for each in processors if isinstance(each, Rulebook))
+    return [alert for book in books for alert in book.firing()]

@@ -24,7 +24,6 @@ from tapewatch.model.events import (
 from tapewatch.model.instrument import Catalogue, split_id
 from tapewatch.ports import (
     Buffer,
-    Calls,
     Clock,
     Counters,
     LinkStatus,
@@ -33,7 +32,8 @@ from tapewatch.ports import (
     Subscription,
     WhenFull,
 )
-from tapewatch.runtime import catalogues, ccxt_venues, preview, recovery, telling
+from tapewatch.runtime import catalogues, ccxt_venues, preview, recovery, telling, vitals
+from tapewatch.runtime.across import PipelineAcross
 from tapewatch.runtime.alerting import Alerting
 from tapewatch.runtime.behind import Behind
 from tapewatch.runtime.books import PipelineBooks
@@ -43,6 +43,7 @@ from tapewatch.runtime.delivery import Outside
 from tapewatch.runtime.plan import CcxtVenue, Plan, Venue
 from tapewatch.runtime.processing import Gate, PipelineWorker
 from tapewatch.runtime.pump import Pump
+from tapewatch.runtime.selftest import SelfTest
 from tapewatch.runtime.spill import Spill
 from tapewatch.runtime.subscriptions import Subscriptions, merge
 from tapewatch.runtime.supervisor import Supervisor
@@ -56,6 +57,7 @@ from tapewatch.stores.parquet import Parquet
 from tapewatch.stores.seen import Seen
 from tapewatch.stores.sqlite import Sqlite
 from tapewatch.stream.pipeline import Pipeline
+from tapewatch.wire.calls import Calls
 from tapewatch.wire.http import Http
 from tapewatch.wire.limiter import Window
 
@@ -79,6 +81,7 @@ class App:
         self.server: Server | None = None
         self.hub: Hub | None = None
         self.alerting: Alerting
+        self.self_test = SelfTest(plan.detectors)
         self._budgets: dict[str, Window] = {}
         self._workers: dict[str, Any] = {}
         self._sinks: dict[str, Counters] = {}
@@ -112,6 +115,7 @@ class App:
         self._add_stores()
         await self._add_alerting()
         self._add(Stage.SERVE, ClockWatch())
+        self._add(Stage.SERVE, self.self_test)
         if self.plan.serve:
             self._add_server(catalogue, subscriptions)
         assert self._checkpoint is not None
@@ -119,7 +123,7 @@ class App:
             self._checkpoint, self.pipeline, self.parquet, self.clock
         ):
             await self.bus.publish(derived, skip=self._reader)
-        self.alerting.agree_with(telling.firing(self.plan.processors, self.plan.rules.rules))
+        self.alerting.agree_with(telling.firing(self.plan.processors))
 
     async def run(self, stop: asyncio.Event) -> int:
         """Run until `stop`; give the exit code. Everything accepted is written when it returns."""
@@ -216,11 +220,23 @@ class App:
             self.plan.checkpoint_secs,
         )
         self._add(Stage.PROCESS, worker)
+        self._add_vitals(worker)
         hot = self.bus.subscribe("hot", HotWorker.wants, self._must_see)
         self._add(Stage.STORE, HotWorker(self.plan.hot, hot))
         resync = self.bus.subscribe("resync", ResyncWorker.wants, self._must_see)
         self._add(Stage.STORE, ResyncWorker(self.feeds, resync))
         self._add(Stage.SERVE, self._checkpoint)
+
+    def _add_vitals(self, worker: PipelineWorker) -> None:
+        facts = vitals.Facts(
+            clock=self.clock,
+            feeds=self.feeds,
+            processing=self.processing,
+            readers=lambda: self.bus.readers,
+            counters=self.counters,
+            mark=lambda: worker.mark,
+        )
+        self._add(Stage.INGEST, vitals.Vitals(facts, self.bus.publish))  # an input like any other
 
     def _add_stores(self) -> None:
         outside = Outside(letters=self._letters, clock=self.clock)
@@ -254,6 +270,7 @@ class App:
         context = Context(
             hot=self.plan.hot,
             books=PipelineBooks(self.pipeline),
+            across=PipelineAcross(self.pipeline),
             query=self.plan.query,
             ledger=self.sqlite,
             catalogue=catalogue,
@@ -269,6 +286,8 @@ class App:
             version=__version__,
             demo=self.plan.demo,
             processors=self.plan.processors,
+            detectors={each.name: each for each in self.plan.detectors},
+            proofs=self.self_test.results,
             rules=self.plan.rules,
             preview=self._previews(),
             alerting=self.alerting,
@@ -284,7 +303,8 @@ class App:
 
     def _previews(self) -> Previews | None:
         aside = self.plan.previews
-        return None if aside is None else preview.beside(aside, self.plan.rules.measures)
+        policy = self.plan.telling.policy
+        return None if aside is None else preview.beside(aside, self.plan.rules.measures, policy)
 
     def _telemetry(self) -> Telemetry:
         return Telemetry(

@@ -113,10 +113,7 @@ async def get_rules(context: Context, ask: Ask) -> Rules:
 
 async def get_events(context: Context, ask: Ask) -> AlertEvents:
     limit = ask.whole("limit", 100, 1, MAX_EVENTS)
-    end = ask.moment("end", ask.now)
-    start = ask.moment("start", Micros(max(0, end - DAY)))
-    if start >= end and not ask.faults:
-        ask.fault("start", f"{iso(start)} is not before the end, {iso(end)}")
+    start, end = ask.span(DAY)
     state = ask.text("state")
     states = [each.value for each in AlertState]
     if state and state not in states:

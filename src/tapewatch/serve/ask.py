@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from tapewatch.model.events import Micros
-from tapewatch.model.times import WEEK, Interval, parse_time
+from tapewatch.model.times import WEEK, Interval, iso, parse_time
 from tapewatch.serve.context import Context
 from tapewatch.serve.problem import BadParameters, Fault
 
@@ -82,6 +82,14 @@ class Ask(Struct):
             self.fault(name, f"{_short(text)} is not between 1970 and 2200")
             return default
         return moment
+
+    def span(self, usual: int, until: Micros | None = None) -> tuple[Micros, Micros]:
+        """Read `start` and `end`. Absent: until now (or `until`), and the `usual` length before."""
+        end = self.moment("end", self.now if until is None else until)
+        start = self.moment("start", Micros(max(0, end - usual)))
+        if start >= end and not self.faults:
+            self.fault("start", f"{iso(start)} is not before the end, {iso(end)}")
+        return start, end
 
     def interval(self, name: str, default: str) -> Interval:
         text = self.query.get(name, default)

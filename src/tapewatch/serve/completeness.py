@@ -3,10 +3,10 @@
 from msgspec import Struct
 
 from tapewatch.analysis.completeness import Stream, completeness
-from tapewatch.model.events import Micros
 from tapewatch.model.times import DAY, iso
 from tapewatch.serve.ask import Ask
 from tapewatch.serve.context import Context
+from tapewatch.serve.problem import BadParameters, Fault
 
 
 class AbsentIds(Struct, kw_only=True):
@@ -48,14 +48,14 @@ class Completeness(Struct, kw_only=True):
 
 
 async def get_completeness(context: Context, ask: Ask) -> Completeness:
-    end = ask.moment("end", ask.now)
-    start = ask.moment("start", Micros(max(0, end - DAY)))
+    start, end = ask.span(DAY)
     symbol = ask.text("symbol")
-    if start >= end and not ask.faults:
-        ask.fault("start", f"{iso(start)} is not before the end, {iso(end)}")
     ask.done()
     inst = context.instrument(symbol).id if symbol else None
-    found = await completeness(context.query, context.ledger, inst, start, end)
+    try:
+        found = await completeness(context.query, context.ledger, inst, start, end)
+    except ValueError as error:  # more than one answer can hold
+        raise BadParameters(Fault("?start", str(error))) from error
     views = [_view(stream, context) for stream in found]
     return Completeness(start=iso(start), end=iso(end), streams=views)
 

@@ -4,14 +4,15 @@ The handlers know nothing else of the product. Everything here is a value, a con
 or a function to ask; nothing is kept, so no answer can be older than the moment of asking.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
+from tapewatch.analysis.selftest import Detector, Result
 from tapewatch.model.channel import ChannelStatus
-from tapewatch.model.errors import NotFound, Unavailable
-from tapewatch.model.events import Alert, InstrumentId, Micros
+from tapewatch.model.errors import Ambiguous, Unavailable
+from tapewatch.model.events import Alert, InstrumentId, Micros, Quote
 from tapewatch.model.instrument import Catalogue, Instrument, squeeze
 from tapewatch.ports import (
     Books,
@@ -100,6 +101,18 @@ class Desk(Protocol):
     async def newest_ids(self, limit: int) -> list[str]: ...
 
 
+def _nowhere(symbol: str, now: Micros) -> list["VenueQuote"]:  # noqa: ARG001 - its form
+    return []
+
+
+class VenueQuote(Struct, frozen=True):
+    """What one venue quotes for a symbol that others may trade too."""
+
+    inst: InstrumentId
+    quote: Quote | None
+    why_not: str = ""  # it does not count in comparisons; empty if it does
+
+
 class Context(Struct, kw_only=True):
     """What the handlers may ask."""
 
@@ -119,10 +132,13 @@ class Context(Struct, kw_only=True):
     version: str
     demo: bool = False
     processors: Sequence[Processor[Any]] = ()
+    detectors: Mapping[str, Detector] = field(default_factory=dict)  # by processor
+    proofs: Mapping[str, Result] = field(default_factory=dict)  # what came of the self-test so far
     rules: RuleSet = field(default_factory=lambda: RuleSet(()))
     preview: Previews | None = None
     alerting: Desk | None = None
     news: Callable[[], list[LinkStatus]] = list  # one a source; no link to an exchange
+    across: Callable[[str, Micros], list[VenueQuote]] = _nowhere  # by symbol: BTC/USDT
     live: LiveStats = field(default_factory=LiveStats)
 
     def native(self, inst: InstrumentId) -> str:
@@ -133,24 +149,25 @@ class Context(Struct, kw_only=True):
     def instrument(self, text: str) -> Instrument:
         """Read any spelling. Among several venues the one that is collected is meant.
 
-        Raises NotFound with the nearest that exist, Unavailable while no listing has been read.
+        Raises NotFound with the nearest that exist, Ambiguous if several are collected,
+        Unavailable while no listing has been read.
         """
-        try:
-            return self.catalogue.resolve(text)
-        except NotFound as unknown:
-            if not len(self.catalogue):
-                raise Unavailable(
-                    "no symbol listing has been read yet; see /health/detailed, and ask again",
-                    retry_after=2.0,
-                ) from None
-            collected = [i for i in self._spelled(text) if self._is_collected(i.id)]
-            if len(collected) == 1:
-                return collected[0]
-            raise unknown from None
+        found = self.instruments(text)
+        if len(found) > 1:
+            raise Ambiguous("symbol", text, tuple(sorted(i.id for i in found)))
+        return found[0]
 
-    def _spelled(self, text: str) -> list[Instrument]:
-        wanted = squeeze(text)
-        return [i for i in self.catalogue.all() if wanted in {squeeze(i.symbol), squeeze(i.native)}]
+    def instruments(self, text: str) -> list[Instrument]:
+        """Give all that a spelling means: of those that are collected, if there is one."""
+        found = self.catalogue.spelled(text)
+        if not found and not len(self.catalogue):
+            raise Unavailable(
+                "no symbol listing has been read yet; see /health/detailed, and ask again",
+                retry_after=2.0,
+            )
+        if not found:
+            found = [self.catalogue.resolve(text)]  # which raises, with the nearest
+        return [i for i in found if self._is_collected(i.id)] or found
 
     def _is_collected(self, inst: InstrumentId) -> bool:
         return any(s.inst == inst for s in self.control.subscriptions())

@@ -16,6 +16,7 @@ from msgspec import Struct
 from tapewatch.model.events import Micros
 from tapewatch.model.times import SECOND, iso
 from tapewatch.ports import LinkState, LinkStatus, Stage, WorkerHealth
+from tapewatch.serve import detectors
 from tapewatch.serve.context import Context
 from tapewatch.serve.stats import (
     ConnectionStats,
@@ -89,6 +90,7 @@ class Components(Struct, kw_only=True):
     links: list[LinkView]
     news: list[LinkView]
     buffers: dict[str, FlowView]
+    detectors: dict[str, str]  # how the self-test went: proven, settings, broken, pending
 
 
 class Detailed(Struct, kw_only=True):
@@ -137,11 +139,14 @@ def judge(context: Context) -> Verdict:
         if each.waiting and each.error
     ]
     problems += [_worker_problem(w) for w in context.workers() if not _is_well(w)]
+    counters = context.counters()
+    problems += [f"{name}: {each.trouble}" for name, each in counters.items() if each.trouble]
     problems += [
-        f"{name} has {counter.buffered:,} events waiting: it is slower than the market"
-        for name, counter in context.counters().items()
+        f"{name} has {counter.buffered:,} events waiting: who reads there is slower than the market"
+        for name, counter in counters.items()
         if counter.buffered > FULL_EVENTS
     ]
+    problems += detectors.problems(context)
     if not links:  # nothing but news is collected
         states = [source.state.value for source in news]
     if "live" in states:
@@ -201,6 +206,7 @@ def detailed(context: Context, verdict: Verdict) -> Detailed:
             links=[link_view(link, flow(link, now), now) for link in links],
             news=[link_view(source, source.state.value, now) for source in context.news()],
             buffers=flows(context),
+            detectors=detectors.outcomes(context),
         ),
     )
 

@@ -46,11 +46,8 @@ class News(Struct, kw_only=True):
 
 async def get_news(context: Context, ask: Ask) -> News:
     limit = ask.whole("limit", 50, 1, MAX_ITEMS)
-    end = ask.moment("end", ask.now)
-    start = ask.moment("start", Micros(max(0, end - _USUAL_SPAN)))
+    start, end = ask.span(_USUAL_SPAN)
     asset, source = ask.text("asset").upper(), ask.text("source")
-    if start >= end and not ask.faults:
-        ask.fault("start", f"{iso(start)} is not before the end, {iso(end)}")
     if asset and not _ASSET.fullmatch(asset):
         ask.fault("asset", "is no ticker", "write BTC")
     if source and not _SOURCE.fullmatch(source):

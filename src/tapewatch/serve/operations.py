@@ -4,7 +4,19 @@
 against it. A new address is a handler and an entry here.
 """
 
-from tapewatch.serve import completeness, health, news, openapi, rest, stats, status, views
+from tapewatch.serve import (
+    compare,
+    completeness,
+    detectors,
+    health,
+    measured,
+    news,
+    openapi,
+    rest,
+    stats,
+    status,
+    views,
+)
 from tapewatch.serve.alert_operations import ALERTS
 from tapewatch.serve.ask import Ask, Operation, Param, Reply, query_param
 from tapewatch.serve.context import Context
@@ -120,8 +132,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/detectors",
         name="getDetectors",
         tag="system",
-        text="The processors that run: what each reads and gives.",
-        handler=rest.get_detectors,
+        text="The processors that run: numbers, settings, and whether each has shown that it works.",
+        handler=detectors.get_detectors,
         answer=views.Detectors,
     ),
     Operation(
@@ -141,6 +153,19 @@ OPERATIONS: tuple[Operation, ...] = (
         text="Prometheus text.",
         handler=rest.get_metrics,
         content_type="text/plain",
+    ),
+    Operation(
+        method="GET",
+        path="/metrics/{symbol}",
+        name="getMeasured",
+        tag="market",
+        text="The newest metrics of one instrument, each with its quality.",
+        handler=measured.get_measured,
+        answer=measured.MeasuredOf,
+        params=(
+            _SYMBOL,
+            query_param("names", "With commas; all if absent", "volatility,volume_surge"),
+        ),
     ),
     Operation(
         method="GET",
@@ -199,6 +224,19 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=rest.get_book,
         answer=views.Book,
         params=(_SYMBOL, query_param("depth", "Levels a side; 20 if absent", "20", "integer")),
+    ),
+    Operation(
+        method="GET",
+        path="/compare",
+        name="getCompare",
+        tag="market",
+        text="One coin at all exchanges: best bid and offer, divergence, leads, and who does not count.",
+        handler=compare.get_compare,
+        answer=compare.Comparison,
+        params=(
+            query_param("base", "The coin; if absent every symbol that two or more trade", "BTC"),
+            query_param("quote", "Only pairs in this one; USD and USDT are different", "USDT"),
+        ),
     ),
     Operation(
         method="GET",

@@ -3,7 +3,6 @@
 from msgspec import Struct
 
 from tapewatch.model.errors import Unavailable
-from tapewatch.model.events import Micros
 from tapewatch.model.times import WEEK, iso
 from tapewatch.rules.change import Change
 from tapewatch.rules.past import Covered
@@ -61,10 +60,7 @@ class Preview(Struct, kw_only=True):
 
 
 async def post_preview(context: Context, ask: Ask) -> Preview:
-    end = ask.moment("end", ask.now)
-    start = ask.moment("start", Micros(max(0, end - WEEK)))
-    if start >= end and not ask.faults:
-        ask.fault("start", f"{iso(start)} is not before the end, {iso(end)}")
+    start, end = ask.span(WEEK)
     if not ask.text("rule"):
         ask.fault("rule", "must be given", "the name of a rule in force, or with `when` a new one")
     change = Change(

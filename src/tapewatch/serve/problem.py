@@ -6,7 +6,7 @@ machine, or a secret: what is unexpected goes to the log, under the request's id
 
 from msgspec import Struct, field
 
-from tapewatch.model.errors import NotFound, Rejected, TapewatchError, Unavailable
+from tapewatch.model.errors import Ambiguous, NotFound, Rejected, TapewatchError, Unavailable
 
 JSON = "application/problem+json"
 
@@ -44,6 +44,7 @@ class Kind(Struct, frozen=True):
 
 _KINDS = (
     Kind("bad-parameter", 400, "A parameter cannot be used", "`errors` names each and the rule."),
+    Kind("ambiguous", 400, "A name that means several", "Ask for one of `suggestions`."),
     Kind("forbidden-origin", 403, "Origin not allowed", "Add it to server.cors_origins."),
     Kind("not-found", 404, "Nothing has this name", "`suggestions` are the nearest that exist."),
     Kind("method-not-allowed", 405, "Method not allowed", "See /openapi.json for the method."),
@@ -87,6 +88,9 @@ def of_error(error: Exception) -> Problem | None:
         case BadParameters():
             told = problem("bad-parameter", str(error))
             told.errors = list(error.faults)
+        case Ambiguous():
+            told = problem("ambiguous", str(error))
+            told.suggestions = list(error.suggestions)
         case NotFound():
             told = problem("not-found", str(error))
             told.suggestions = list(error.suggestions)

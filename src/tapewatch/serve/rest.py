@@ -5,6 +5,7 @@ Which address leads to which is in `operations`. The paths and fields of S2 and 
 were.
 """
 
+from collections import Counter
 from itertools import islice
 
 from tapewatch.model.errors import NotFound, Unavailable
@@ -15,7 +16,7 @@ from tapewatch.ports import Counters, Stage, Subscription
 from tapewatch.serve import health, stats, views
 from tapewatch.serve.ask import Ask, Reply
 from tapewatch.serve.context import Context
-from tapewatch.serve.problem import KINDS, Kind
+from tapewatch.serve.problem import KINDS, BadParameters, Fault, Kind
 
 MAX_BARS = 10_000
 _PUMP = "pump"  # `pump-parquet` writes into the store `parquet`
@@ -62,15 +63,18 @@ async def get_metrics(context: Context, ask: Ask) -> Reply:
 
 
 async def get_prices(context: Context, ask: Ask) -> Reply:
-    """Map S2's symbol to its price; the full id where two venues share a symbol."""
+    """Map S2's symbol to its price; the full id of each where several venues share a symbol."""
     ask.done()
     now = context.clock()
+    every = context.hot.get_all()
+    natives = {inst: context.native(inst) for inst in every}
+    holders = Counter(natives.values())
     prices: dict[str, views.Price] = {}
-    for inst, latest in context.hot.get_all().items():
-        fields = views.price_fields(latest, context.native(inst), now)
+    for inst, latest in every.items():
+        native = natives[inst]
+        fields = views.price_fields(latest, native, now)
         if fields is not None:
-            key = fields["symbol"]
-            prices[inst if key in prices else key] = views.Price(**fields)
+            prices[native if holders[native] == 1 else inst] = views.Price(**fields)
     return Reply(prices)
 
 
@@ -82,7 +86,7 @@ async def get_symbols(context: Context, ask: Ask) -> views.Symbols:
         channels.setdefault(subscription.inst, []).append(subscription.channel)
     cached = [inst for inst, latest in hot.items() if latest.price is not None]
     states = []
-    for inst in sorted({*channels, *hot}):
+    for inst in sorted({*channels, *cached}):  # numbers of `all:` and `binance:*` are no symbols
         latest = hot.get(inst)
         states.append(
             views.SymbolState(
@@ -129,16 +133,6 @@ async def get_exchanges(context: Context, ask: Ask) -> views.Exchanges:
     return views.Exchanges(exchanges)
 
 
-async def get_detectors(context: Context, ask: Ask) -> views.Detectors:
-    ask.done()
-    return views.Detectors(
-        [
-            views.Detector(name=p.name, wants=views.names(p.wants), gives=views.names(p.gives))
-            for p in context.processors
-        ]
-    )
-
-
 async def get_storage(context: Context, ask: Ask) -> views.Storage:
     ask.done()
     counters = context.counters()
@@ -173,9 +167,12 @@ async def get_historical(context: Context, ask: Ask) -> views.History:
     ask.done()
     instrument = context.instrument(ask.path["symbol"])
     newest = "start" not in ask.query
-    candles = await context.query.candles(
-        instrument.id, interval.name, start, end, limit + 1, offset=offset, newest=newest
-    )
+    try:
+        candles = await context.query.candles(
+            instrument.id, interval.name, start, end, limit + 1, offset=offset, newest=newest
+        )
+    except ValueError as error:  # not made of whole candles that are stored
+        raise BadParameters(Fault("?interval", str(error))) from error
     has_more = len(candles) > limit
     if has_more:  # the one too many is the farthest from where we began
         candles = candles[1:] if newest else candles[:limit]

@@ -51,7 +51,9 @@ class Sockets:
 
     def _insts(self, query: dict[str, str]) -> frozenset[str] | None:
         names = [name for name in query.get("symbols", "").split(",") if name.strip()]
-        return frozenset(self._context.instrument(name).id for name in names) if names else None
+        if not names:
+            return None
+        return frozenset(i.id for name in names for i in self._context.instruments(name))
 
     async def _serve(self, request: web.Request, choice: Choice) -> web.StreamResponse:
         socket = web.WebSocketResponse(
@@ -111,24 +113,32 @@ class Sockets:
             return encode_json({"type": "error", "data": told}).decode()
 
     async def _change(self, client: Client, word: str, symbol: str) -> str:
-        """Change what this client gets. What nobody collects yet is collected from now on."""
-        inst = self._context.instrument(symbol).id
-        choice = client.choice
+        """Change what this client gets: of every venue that is collected and has the symbol.
+
+        What nobody collects yet is collected from now on.
+        """
+        collected = {s.inst for s in self._context.control.subscriptions()}
+        insts = [i.id for i in self._context.instruments(symbol)]
+        if word == "subscribe" and collected.isdisjoint(insts):
+            insts = [self._context.instrument(symbol).id]  # one, or Ambiguous
+            async with asyncio.timeout(self._options.query_secs):
+                await self._context.control.subscribe(insts[0])
+        for inst in insts:
+            choice = client.choice
+            self._hub.choose(
+                client, choice.add(inst) if word == "subscribe" else choice.remove(inst)
+            )
         if word == "subscribe":
-            if all(s.inst != inst for s in self._context.control.subscriptions()):
-                async with asyncio.timeout(self._options.query_secs):
-                    await self._context.control.subscribe(inst)
-            self._hub.choose(client, choice.add(inst))
-            self._hub.send_states(client, inst)
-        else:
-            self._hub.choose(client, choice.remove(inst))
+            for inst in insts:
+                self._hub.send_states(client, inst)
         only = client.choice.only
         native = self._context.native
         body = {
             "type": f"{word}d",
-            "symbol": native(inst),
-            "inst": inst,
-            "symbols": None if only is None else sorted(native(i) for i in only),
+            "symbol": native(insts[0]),
+            "inst": insts[0],
+            "insts": insts,
+            "symbols": None if only is None else sorted({native(i) for i in only}),
         }
         return encode_json(body).decode()
 

@@ -69,6 +69,7 @@ class Stats(Struct, kw_only=True):
     workers: dict[str, FlowView]
     dropped_total: int
     errors_total: int
+    candle_mismatches: dict[str, float]  # whose newest closed candle is not the venue's
     timestamp: str
 
 
@@ -86,8 +87,19 @@ def stats(context: Context) -> Stats:
         workers=flows(context),
         dropped_total=sum(sum(c.dropped.values()) for c in counters.values()),
         errors_total=sum(sum(c.errors.values()) for c in counters.values()),
+        candle_mismatches=mismatches(context),
         timestamp=iso(context.clock()),
     )
+
+
+def mismatches(context: Context) -> dict[str, float]:
+    """Give the largest relative difference by instrument; only of those that differ."""
+    found: dict[str, float] = {}
+    for inst, latest in context.hot.get_all().items():
+        told = [each.value for each in latest.metrics.values() if each.name == "candle_mismatch"]
+        if any(told):
+            found[inst] = max(told)
+    return found
 
 
 def streams(context: Context) -> list[str]:

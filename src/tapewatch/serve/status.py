@@ -58,8 +58,8 @@ def _policy(page: str) -> str:
     return "; ".join(
         (
             "default-src 'none'",
-            f"script-src {_hashes(page, 'script')}",
-            f"style-src {_hashes(page, 'style')}",
+            f"script-src {hashes(page, 'script')}",
+            f"style-src {hashes(page, 'style')}",
             "connect-src 'self'",
             "img-src data:",
             "base-uri 'none'",
@@ -69,7 +69,7 @@ def _policy(page: str) -> str:
     )
 
 
-def _hashes(page: str, tag: str) -> str:
+def hashes(page: str, tag: str) -> str:
     found = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
     return " ".join(f"'sha256-{_sha256(text)}'" for text in found)
 

@@ -1,4 +1,4 @@
-"""`/alerts`, its history, its stories, its channels and its silences: who was told, and who not."""
+"""`/alerts`, its history, its channels and its silences: who was told, and who not."""
 
 from msgspec import Struct, field
 
@@ -7,7 +7,6 @@ from tapewatch.model.events import Alert, Micros
 from tapewatch.model.times import DAY, Interval, iso
 from tapewatch.rules.matchers import Matcher, fields_of, fits_all, read
 from tapewatch.rules.notices import Silence
-from tapewatch.rules.story import tell
 from tapewatch.serve.ask import Ask
 from tapewatch.serve.context import Context, Desk
 
@@ -59,38 +58,6 @@ class History(Struct, kw_only=True):
     lines: list[HistoryLine]
 
 
-class Tried(Struct, kw_only=True):
-    timestamp: str
-    ok: bool
-    said: str
-    took_ms: float
-
-
-class ToldView(Struct, kw_only=True):
-    notice: str
-    channel: str
-    timestamp: str
-    status: str
-    title: str
-    alerts: int
-    attempts: list[Tried]
-
-
-class NotToldView(Struct, kw_only=True):
-    channel: str
-    timestamp: str
-    reason: str
-
-
-class Why(Struct, kw_only=True):
-    """The whole story of one alert: in words, and as data."""
-
-    id: str
-    lines: list[str]
-    told: list[ToldView]
-    not_told: list[NotToldView]
-
-
 class ChannelView(Struct, kw_only=True):
     name: str
     type: str
@@ -122,7 +89,7 @@ class Silences(Struct, kw_only=True):
 
 async def get_firing(context: Context, ask: Ask) -> FiringNow:
     ask.done()
-    desk = _desk(context)
+    desk = desk_of(context)
     held = desk.held()
     alerts = [_firing(alert, held.get(alert.id, {})) for alert in desk.firing()]
     return FiringNow(count=len(alerts), alerts=alerts)
@@ -130,12 +97,9 @@ async def get_firing(context: Context, ask: Ask) -> FiringNow:
 
 async def get_history(context: Context, ask: Ask) -> History:
     limit = ask.whole("limit", 100, 1, MAX_LINES)
-    end = ask.moment("end", Micros(ask.now + 1))
-    start = ask.moment("start", Micros(max(0, end - DAY)))
-    if start >= end and not ask.faults:
-        ask.fault("start", f"{iso(start)} is not before the end, {iso(end)}")
+    start, end = ask.span(DAY, Micros(ask.now + 1))
     ask.done()
-    found = await _desk(context).history(start, end, limit, ask.text("channel"))
+    found = await desk_of(context).history(start, end, limit, ask.text("channel"))
     lines = [
         HistoryLine(
             timestamp=iso(line.at),
@@ -150,34 +114,6 @@ async def get_history(context: Context, ask: Ask) -> History:
         for line in found
     ]
     return History(start=iso(start), end=iso(end), count=len(lines), lines=lines)
-
-
-async def get_why(context: Context, ask: Ask) -> Why:
-    ask.done()
-    desk, wanted = _desk(context), ask.path["id"]
-    story = await desk.story(wanted)
-    if not (story.states or story.told or story.not_told):
-        raise NotFound("alert", wanted, tuple((await desk.newest_ids(3))[:3]))
-    told = [
-        ToldView(
-            notice=each.notice,
-            channel=each.channel,
-            timestamp=iso(each.at),
-            status=each.status,
-            title=each.title,
-            alerts=each.alerts,
-            attempts=[
-                Tried(timestamp=iso(one.at), ok=one.ok, said=one.said, took_ms=one.took_ms)
-                for one in each.attempts
-            ],
-        )
-        for each in story.told
-    ]
-    not_told = [
-        NotToldView(channel=each.channel, timestamp=iso(each.at), reason=each.reason)
-        for each in story.not_told
-    ]
-    return Why(id=story.id, lines=tell(story), told=told, not_told=not_told)
 
 
 async def get_channels(context: Context, ask: Ask) -> Channels:
@@ -195,14 +131,14 @@ async def get_channels(context: Context, ask: Ask) -> Channels:
                 error=each.error,
                 retry_at=iso(each.retry_at) if each.retry_at else None,
             )
-            for each in _desk(context).channels()
+            for each in desk_of(context).channels()
         ]
     )
 
 
 async def get_silences(context: Context, ask: Ask) -> Silences:
     ask.done()
-    desk = _desk(context)
+    desk = desk_of(context)
     firing = desk.firing()
     return Silences(silences=[_silence(each, firing) for each in desk.silences()])
 
@@ -218,20 +154,20 @@ async def add_silence(context: Context, ask: Ask) -> SilenceView:
     if ends <= max(starts, ask.now) and not ask.faults:
         ask.fault("for", "it would be over before it began")
     ask.done()
-    desk = _desk(context)
+    desk = desk_of(context)
     made = await desk.silence(matchers, starts, ends, comment)
     return _silence(made, desk.firing())
 
 
 async def drop_silence(context: Context, ask: Ask) -> Silences:
     ask.done()
-    desk, wanted = _desk(context), ask.path["id"]
+    desk, wanted = desk_of(context), ask.path["id"]
     if not await desk.unsilence(wanted):
         raise NotFound("silence", wanted, tuple(each.id for each in desk.silences())[:3])
     return await get_silences(context, ask)
 
 
-def _desk(context: Context) -> Desk:
+def desk_of(context: Context) -> Desk:
     if context.alerting is None:
         raise Unavailable("no alerts are told in this process")
     return context.alerting

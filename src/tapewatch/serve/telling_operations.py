@@ -1,6 +1,6 @@
 """The addresses about who was told of alerts: the part of `operations` that is theirs."""
 
-from tapewatch.serve import telling
+from tapewatch.serve import telling, why
 from tapewatch.serve.ask import Operation, Param, query_param
 
 _ALERT = Param("id", "As /alerts and /alerts/events give it", "path", example="surge%2Fall")
@@ -39,8 +39,9 @@ TELLING: tuple[Operation, ...] = (
         name="getAlertWhy",
         tag="alerts",
         text="The whole story of one alert: why it fired, who was told, who was not and why.",
-        handler=telling.get_why,
-        answer=telling.Why,
+        handler=why.get_why,
+        answer=why.Why,
+        is_query=True,
         params=(_ALERT,),
     ),
     Operation(

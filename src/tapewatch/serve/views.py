@@ -181,12 +181,34 @@ class Exchanges(Struct):
     exchanges: list[Exchange]
 
 
+class SelfTest(Struct, kw_only=True):
+    """What came of letting a detector show at start that it can fire, and keep quiet."""
+
+    outcome: str  # proven, settings, broken; pending: not tried yet; none: it judges nothing
+    words: str
+
+
+class MeasureView(Struct, kw_only=True):
+    """A number that a processor gives."""
+
+    name: str
+    windows: list[str]
+    words: list[str]  # as rules call it
+    unit: str
+    text: str
+    sparse: bool  # told only when there is something to tell
+
+
 class Detector(Struct, kw_only=True):
     """A processor: what it reads and what it makes of it."""
 
     name: str
     wants: list[str]
     gives: list[str]
+    text: str  # what it is and how it judges, as its author wrote it
+    measures: list[MeasureView]
+    settings: dict[str, Any]  # in force
+    self_test: SelfTest
 
 
 class Detectors(Struct):

@@ -15,8 +15,13 @@ from tapewatch.model.errors import ConfigError
 
 _SHOWN = 120  # characters of a source line; more is cut around the mark
 _SECRET = re.compile(
-    r"(?i)(\b[\w-]*(?:passw(?:or)?d|secret|token|api_?key|webhook_url)[\"']?\s*[:=]\s*)"
+    # also as people misspell them: a field that does not exist is shown with its line
+    r"(?i)(\b[\w-]*(?:pas+w?o?r?d|pwd|passphrase|sec?re?t|token|api_?key|webhook\w*)[\"']?\s*[:=]\s*)"
     r"(\"[^\"]*\"?|'[^']*'?|[^\s,}\]#]+)"
+)
+# Of `https://hooks.slack.com/services/T0/B0/KEY` all behind the host, of `tgram://BOT/CHAT` all.
+_KEYED_ADDRESS = re.compile(
+    r"(\b(?:https?|wss?)://[^/\s\"']*/|\b(?!https?:|wss?:)\w+://)([^\s\"',}\]]+)"
 )
 _CREDENTIALS = re.compile(r"(://[^:/@\s]*:)([^@\s/]+)(?=@)")
 
@@ -96,8 +101,11 @@ class InvalidSettings(ConfigError):
 
 def mask(text: str) -> str:
     """Replace what looks like a secret by stars, without moving what stands behind it."""
-    stars = _SECRET.sub(lambda found: found[1] + "*" * len(found[2]), text)
-    return _CREDENTIALS.sub(lambda found: found[1] + "*" * len(found[2]), stars)
+    return _stars(_CREDENTIALS, _stars(_SECRET, text))
+
+
+def _stars(pattern: re.Pattern[str], text: str) -> str:
+    return pattern.sub(lambda found: found[1] + "*" * len(found[2]), text)
 
 
 def to_json(problems: Sequence[Problem]) -> str:
@@ -138,7 +146,7 @@ def _annotation(problem: Problem) -> str:
 def _excerpt(place: Place, hint: str) -> list[str]:
     if not place.text:
         return [f"   = {hint}"] if hint else []
-    text = mask(place.text).replace("\t", " ")
+    text = _stars(_KEYED_ADDRESS, mask(place.text)).replace("\t", " ")
     start = max(0, place.column - 1)
     cut = max(0, start - _SHOWN // 2) if len(text) > _SHOWN else 0
     text, start = text[cut : cut + _SHOWN], start - cut

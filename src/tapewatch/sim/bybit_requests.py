@@ -94,7 +94,7 @@ class Requests:
             if topic.stream in link.names:
                 continue  # twice in one request
             text = self._publisher.open(topic)
-            if text is not None:
+            if text is not None and not self._publisher.is_silent(topic):
                 first.append(text)
             link.names[topic.stream] = None
             self._hub.listen(link, topic.stream)

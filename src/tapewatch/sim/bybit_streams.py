@@ -109,6 +109,10 @@ class Publisher:
             return frames.linear_ticker(desk.name, "snapshot", row, desk.seq, now)
         return None
 
+    def is_silent(self, topic: Topic) -> bool:
+        """Whether a stall holds this topic: its first frame is lost then too."""
+        return self._hub.is_silent(topic.stream, self._market.now)
+
     def depth(self, symbol: str, levels: int) -> Depth:
         """A book topic; up to date if nobody listens to it."""
         desk, now = self.desks[symbol], self._market.now

@@ -157,6 +157,15 @@ class Faults:
                 messages = [out for one in messages for out in self._judge(entry, one, now)]
         return messages
 
+    def silences(self, stream: str, now: int) -> bool:
+        """Whether a stall holds this stream now: what it would begin with is lost as well."""
+        return any(
+            entry.fault.kind == "stall"
+            and now < entry.stalled_until
+            and fnmatchcase(stream, self._pattern(entry.fault))
+            for entry in self._entries
+        )
+
     def due(self, now: int) -> list[Message]:
         """Delayed messages whose time has come, in order."""
         found: list[Message] = []

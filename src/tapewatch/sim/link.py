@@ -148,6 +148,10 @@ class Hub:
         """Whether anybody listens."""
         return stream in self._listeners
 
+    def is_silent(self, stream: str, now: int) -> bool:
+        """Whether a fault lets nothing of it through now."""
+        return self._faults.silences(stream, now)
+
     def listeners(self, stream: str) -> list[Link]:
         """Who listens."""
         return list(self._listeners.get(stream, {}).values())

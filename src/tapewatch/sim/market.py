@@ -74,6 +74,7 @@ class Market:
         self._pasts = pasts
         self._alone = alone
         self._deviations: list[Shock] = []
+        self._rushes: list[tuple[str, int]] = []  # symbol, until when
         self._rows = tuple(pits.values())
         self._planned_to = start
         # (time, pit, is_take), latest first
@@ -125,6 +126,23 @@ class Market:
     def deviate(self, shock: Shock) -> None:
         """Let the prices of this venue alone go away from those of the others, and come back."""
         self._deviations.append(shock)
+
+    def rush(self, symbol: str, until: int) -> None:
+        """Let a pair be traded many times as much as usual, at prices that do not mind."""
+        self._rushes.append((symbol, until))
+
+    def order(self, symbol: str, usd: float, *, buys: bool) -> list[Happening]:
+        """Trade at once for so many dollars, as far as the book goes."""
+        return self._pits[symbol].order(self._now, usd, buys=buys)
+
+    @property
+    def rate(self) -> float:
+        """How many times the usual activity; may be changed, as between day and night."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        self._rate = rate
 
     def listing(self, symbol: str) -> Listing:
         """The trading rules. KeyError for an unknown symbol, as everywhere here."""
@@ -212,13 +230,16 @@ class Market:
         start, self._planned_to = self._planned_to, self._planned_to + _SLICE
         self._assets.step(start, _SLICE / 1e6)
         self._deviations = [each for each in self._deviations if not each.over(start)]
+        self._rushes = [each for each in self._rushes if each[1] > start]
+        rushed = {symbol for symbol, _ in self._rushes}
         everybody = self._rng.random() < _EVERYBODY
         size = self._rng.uniform(5.0, _HOTTEST)
         for index, pit in enumerate(self._rows):
             pit.premium *= _FADING
             deviation = self._deviation(pit.listing.base, start)
             set_fair(pit, self._assets, deviation)
-            self._heat(pit, size if everybody else 0.0, stirred=deviation != 0.0)
+            stirred = deviation != 0.0 or pit.listing.symbol in rushed
+            self._heat(pit, size if everybody else 0.0, stirred=stirred)
             takes = pit.listing.fills_per_sec * _ORDERS * pit.heat
             quotes = pit.listing.quotes_per_sec * pit.heat**_MAKERS
             self._draw(index, True, takes * self._rate, start)

@@ -59,8 +59,14 @@ class Pit:
     def take(self, ts: int) -> list[Happening]:
         """A taker order: fills, an aggregate for each price, the new top."""
         buys = self._rng.random() < 0.5 + self._pressure()
+        return self._execute(ts, self._order_qty(), buys=buys)
+
+    def order(self, ts: int, usd: float, *, buys: bool) -> list[Happening]:
+        """A taker order of somebody who knows what he wants, as far as the book goes."""
+        return self._execute(ts, self._lots(usd), buys=buys)
+
+    def _execute(self, ts: int, left: int, *, buys: bool) -> list[Happening]:
         side = self.book.asks if buys else self.book.bids
-        left = self._order_qty()
         happened: list[Happening] = []
         for _ in range(_SWEEP):
             if not left or len(side.keys) <= _THIN:

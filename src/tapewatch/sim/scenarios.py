@@ -1,8 +1,8 @@
 """Named troubles for people who try the product by hand: `tapewatch simulate --scenario gap`.
 
 A scenario is for a world of any number of venues. Some of it befalls all of them; what befalls one
-only picks it by its place in the list: prices go astray at the last, streams are silent at the one
-before it. With a single venue that is always the same one.
+only (prices go astray, streams are silent) befalls the last but one: in the whole world that is Bybit,
+whose pairs others have too. With a single venue it is that one.
 """
 
 from collections.abc import Sequence
@@ -32,14 +32,15 @@ def _repeated(kind: Kind, target: str, every_secs: float, secs: float = 2.0) -> 
     )
 
 
-def _silence(after_secs: float, every_secs: float = 0.0) -> Fault:
-    count = None if every_secs else 1
-    return Fault(
-        kind="stall", count=count, every_secs=every_secs, after_secs=after_secs, secs=_SILENT_SECS
-    )
-
-
 _SILENT_SECS = 20.0
+_LONG_SECS = 80.0  # long enough for the alert that a feed is silent, which wants a minute
+
+
+def _silence(after_secs: float, every_secs: float = 0.0, secs: float = _SILENT_SECS) -> Fault:
+    count = None if every_secs else 1
+    return Fault(kind="stall", count=count, every_secs=every_secs, after_secs=after_secs, secs=secs)
+
+
 # as the venues call them, one after the other: Binance, OKX, Bybit, Coinbase
 _TRADES = (
     "*@trade", "*@aggTrade", "trades|*", "trades-all|*", "*/publicTrade.*", "matches|*",
@@ -47,8 +48,8 @@ _TRADES = (
 )  # fmt: skip
 _BOOKS = ("*@depth*", "books*|*", "*/orderbook.*", "level2*|*")
 
-_UP = Shock(at=0, change=0.006, fall_secs=5.0, recover_secs=25.0)
-_DOWN = Shock(at=0, change=-0.005, fall_secs=5.0, recover_secs=25.0)
+_UP = Shock(at=0, change=0.012, fall_secs=5.0, recover_secs=25.0)
+_DOWN = Shock(at=0, change=-0.01, fall_secs=5.0, recover_secs=25.0)
 _FALL = Shock(at=0, change=-0.045, fall_secs=12.0, recover_secs=90.0)
 _DEPEG = Shock(at=0, change=-0.03, fall_secs=20.0, recover_secs=70.0, asset="USDC")
 
@@ -77,7 +78,7 @@ SCENARIOS: dict[str, Scenario] = {
         "a frame that cannot be read comes every 3 s", (_repeated("garbage", "*", 3.0),)
     ),
     "arbitrage": Scenario(
-        "one venue is 0.6 % above the others for half a minute, 20 s after the start, and 0.5 % "
+        "one venue is 1.2 % above the others for half a minute, 20 s after the start, and 1 % "
         "below them at 80 s",
         astray=((20.0, _UP), (80.0, _DOWN)),
     ),
@@ -91,11 +92,11 @@ SCENARIOS: dict[str, Scenario] = {
         shocks=((20.0, _DEPEG),),
     ),
     "one-stall": Scenario(
-        "every two minutes one venue is silent for 20 s while its sockets stay open",
-        silent=(_silence(20.0, 120.0),),
+        "every four minutes one venue is silent for 80 s while its sockets stay open",
+        silent=(_silence(20.0, 240.0, _LONG_SECS),),
     ),
     "cycle": Scenario(
-        "a gentle mix: one venue goes 0.6 % astray at 1:00, one is silent for 20 s at 3:00, USDC "
+        "a gentle mix: one venue goes 1.2 % astray at 1:00, one is silent for 20 s at 3:00, USDC "
         "slips to 0.97 at 5:00, everything falls 4.5 % at 7:30",
         shocks=((300.0, _DEPEG), (450.0, _FALL)),
         astray=((60.0, _UP),),
@@ -111,10 +112,9 @@ def unleash(scenario: Scenario, places: Sequence[Place]) -> None:
             faults.add(fault, market.now)
         for after_secs, shock in scenario.shocks:
             market.shock(_begun(shock, market, after_secs))
-    market, _ = places[-1]
+    market, faults = places[-2:][0]
     for after_secs, shock in scenario.astray:
         market.deviate(_begun(shock, market, after_secs))
-    market, faults = places[-2:][0]
     for fault in scenario.silent:
         faults.add(fault, market.now)
 

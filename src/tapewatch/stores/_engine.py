@@ -19,6 +19,8 @@ from tapewatch.stores._kinds import KINDS
 from tapewatch.stores._live import Live
 from tapewatch.stores._views import gather, select
 
+_AGAIN_SECS = 0.05
+
 
 class Engine:
     def __init__(self, data_dir: Path, memory_mb: int, threads: int, timeout_secs: float) -> None:
@@ -69,7 +71,10 @@ class Engine:
         max_rows: int | None,
     ) -> pa.Table:
         cursor = self._base.cursor()
-        limit = threading.Timer(self._timeout, cursor.interrupt)
+        over = threading.Event()
+        limit = threading.Thread(
+            target=_interrupt_until, args=(over, cursor, self._timeout), daemon=True
+        )
         limit.start()
         try:
             for kind in kinds:
@@ -88,7 +93,8 @@ class Engine:
         except duckdb.Error as error:
             raise ValueError(_in_words(error)) from error
         finally:
-            limit.cancel()
+            over.set()
+            limit.join()
             cursor.close()
 
     def _show(self, cursor: Any, kind: str, since: Micros | None, until: Micros | None) -> None:
@@ -133,6 +139,13 @@ def _only_reading(statement: str) -> str:
             f"{found[0].type.name} is not allowed here: only SELECT, the data is read-only"
         )
     return str(found[0].query)
+
+
+def _interrupt_until(over: threading.Event, cursor: Any, secs: float) -> None:
+    """End what takes longer. More than once: DuckDB forgets an interrupt between two statements."""
+    while not over.wait(secs):
+        cursor.interrupt()
+        secs = _AGAIN_SECS
 
 
 def _fetch(

@@ -104,7 +104,7 @@ class Memory:
             quote=cell.quote,
             ticker=cell.ticker,
             candles=dict(cell.candles),
-            metrics={name: metric.value for name, metric in cell.metrics.items()},
+            metrics=dict(cell.metrics),
             updated=recv,
         )
 

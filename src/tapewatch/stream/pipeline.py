@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tapewatch.model.codec import dead_letter, encode_json
-from tapewatch.model.errors import ConfigError
+from tapewatch.model.errors import ConfigError, where
 from tapewatch.model.events import AnyEvent, Batch, Event, Tick, Trade
 from tapewatch.model.instrument import split_id
 from tapewatch.ports import Counters, Processor, State
@@ -114,7 +114,8 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - a processor's bug costs one key
             self._failed(handle, event, error, out)
         else:
-            self._pass_on(said, order, out)
+            if said:
+                self._pass_on(said, order, out)
 
     def _fire(self, tick: Tick, out: Batch) -> None:
         for at, timed in self._keyed.due(tick.source, tick.ts):
@@ -123,7 +124,8 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001 - a processor's bug costs one key
                 self._failed(timed.state.on_timer, tick, error, out)
             else:
-                self._pass_on(said, timed.order, out)
+                if said:
+                    self._pass_on(said, timed.order, out)
 
     def _failed(self, handle: Any, event: AnyEvent, error: Exception, out: Batch) -> None:
         """Keep the event as a dead letter and begin that one key anew."""
@@ -131,7 +133,7 @@ class Pipeline:
         self._keyed.restart(order, key)
         name = self.processors[order].name
         self.counters.error(f"process:{name}")
-        text = f"{type(error).__name__}: {error} ({_where(error)}); {name} of {key} starts fresh"
+        text = f"{type(error).__name__}: {error} ({where(error)}); {name} of {key} starts fresh"
         source = event.source if type(event) is Tick else split_id(getattr(event, "inst", ""))[0]
         raw = encode_json(event)
         out.append(dead_letter(source, f"process:{name}", text, raw, event.recv))
@@ -168,13 +170,3 @@ def _circle(waiting: Sequence[Processor[Any]]) -> str:
         path.append(_feeders(path[-1], waiting)[0])
     circle = path[path.index(path[-1]) :]
     return " -> ".join(processor.name for processor in reversed(circle))
-
-
-def _where(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "no trace"
-    file = trace.tb_frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
-    return f"{file}:{trace.tb_lineno}"

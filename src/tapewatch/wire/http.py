@@ -16,8 +16,9 @@ import random
 import aiohttp
 
 from tapewatch import __version__
-from tapewatch.ports import Answer, Calls, Counters, Limits
+from tapewatch.ports import Answer, Counters, Limits
 from tapewatch.wire.backoff import Backoff, retry_after
+from tapewatch.wire.calls import Calls
 from tapewatch.wire.limiter import Window
 from tapewatch.wire.refusal import FORBIDDEN, TOO_MANY, forbidden
 

@@ -41,6 +41,7 @@ class Outflow:
         clock: Clock,
         counters: Counters,
         on_failure: Callable[[BaseException], None],
+        on_handed: Callable[[Micros], None] | None = None,
     ) -> None:
         self.batch: Batch = []
         self.speaker: Speaker | None = None  # whose turn it is
@@ -49,6 +50,7 @@ class Outflow:
         self._clock = clock
         self._counters = counters
         self._on_failure = on_failure
+        self._on_handed = on_handed  # a tape
         self._began = 0  # where the speaker's own events begin in the batch
         self._scheduled = False
         self._publishing: asyncio.Task[None] | None = None
@@ -162,3 +164,5 @@ class Outflow:
     def _count(self, batch: Batch) -> None:
         self._counters.sent += len(batch)
         self._counters.last_ts = batch[-1].ts
+        if self._on_handed is not None:
+            self._on_handed(self._clock())

@@ -12,6 +12,9 @@ line a call:
     {"link":1,"kind":"resync","at":...,"subscriptions":[...],"text":"crossed"}
     {"link":1,"kind":"lost","at":...,"text":"the venue closed the connection"}
     {"kind":"know","instruments":[...]}                   instruments that a later `want` needs
+    {"link":N,"kind":"out","at":...}    what was said since the last of these was handed over, as
+                                        the Nth batch of all feeds of this process: so that tapes
+                                        of several venues can be played together, in that order
 
 `at` is the time that the conversation was told, in microseconds. Text that is not UTF-8 is base64
 and says so. A name that ends in `.gz` is compressed. A last line that is torn (the machine lost
@@ -23,6 +26,7 @@ import gzip
 import logging
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
@@ -46,6 +50,7 @@ from tapewatch.ports import (
 
 VERSION = 1
 _MAX_BUFFERED_BYTES = 1024 * 1024
+_BATCHES = count()  # of all feeds: microseconds alone do not tell which of two was first
 
 log = logging.getLogger("tapewatch.wire.tape")
 
@@ -60,6 +65,7 @@ class Header(Struct, frozen=True, kw_only=True):
     hold_secs: float
     repair_max_ids: int
     lenient: bool = False
+    marked: bool = False  # has lines of the kind "out"
     instruments: list[Instrument] = field(default_factory=list)
     resume: list[tuple[Subscription, int]] = field(default_factory=list)
 
@@ -123,6 +129,7 @@ class TapeWriter:
             hold_secs=streams.hold_secs,
             repair_max_ids=streams.repair_max_ids,
             lenient=streams.lenient,
+            marked=True,
             instruments=self._news(wanted),
             resume=sorted(streams.resume.items()),
         )
@@ -143,6 +150,10 @@ class TapeWriter:
                 self._put(Line(kind="know", at=line.at, instruments=tuple(news)))
         self._put(line)
         self.lines += 1
+
+    def handed(self, at: Micros) -> None:
+        """Note that all that was said is handed over."""
+        self._put(Line(next(_BATCHES), "out", at))
 
     def flush(self) -> None:
         """Hand what is buffered to the operating system."""

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tapewatch.analysis import completeness as module
 from tapewatch.cli import verify as command
 from tapewatch.model.events import Coverage, Gap, Holding
 from tapewatch.model.times import HOUR
@@ -145,3 +146,10 @@ def test_the_command_says_it_in_words_and_by_its_exit_code(heard, tmp_path, caps
     assert command.command(**call, json=True) == 1
     assert json.loads(capsys.readouterr().out)[0]["hours"][0]["absent"][0]["first"] == 5
     assert command.command(**(call | {"from_": "2025-08-20", "to": "2025-08-21"})) == 5
+
+
+def test_holes_of_ids_without_order_are_not_even_read(heard, monkeypatch):
+    monkeypatch.setattr(module, "explain", lambda first, *_: pytest.fail(f"hole at {first}"))
+    unordered = [trade(10 * n, n, channel="publicTrade") for n in range(50)]
+    streams = heard(unordered + [trade(n, n) for n in range(9)], [span(0, 8)])
+    assert [(s.channel, s.numbered) for s in streams] == [(CHANNEL, True), ("publicTrade", False)]

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from tapewatch.cli import _alert_silence
 from tapewatch.cli.main import main
 from tapewatch.model.times import iso
 from tests.past import ETH, at, store, surges
@@ -60,7 +61,7 @@ def test_without_data_it_counts_nothing(tried):
     code, out, err = tried("big_trade", minutes=1)
     assert code == 1
     assert "coverage   none" in out
-    assert "fired" not in out
+    assert "firings" not in out
     assert err == "nothing is stored of it, so nothing is known\n"
 
 
@@ -78,3 +79,16 @@ def test_a_mistake_is_a_sentence(tried, arguments, words):
     code, out, err = tried(*arguments)
     assert (code, out) == (2, "")
     assert words in err
+
+
+@pytest.mark.parametrize(
+    ("server", "address"),
+    [("{}", "127.0.0.1:8000"), ("{port: 9, host: 127.0.0.1}", "127.0.0.1:9"),
+     ("{port: 9, host: '::'}", "[::1]:9")],
+)  # fmt: skip
+def test_silences_are_asked_of_the_server_that_the_settings_here_mean(
+    tmp_path, monkeypatch, server, address
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tapewatch.yaml").write_text(f"server: {server}")
+    assert _alert_silence._here() == f"http://{address}"

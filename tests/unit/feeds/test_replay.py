@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tapewatch.feeds.replay import events
+from tapewatch.feeds.replay import events, together
 from tapewatch.model.codec import raw_of
 from tapewatch.model.errors import ConfigError
 from tapewatch.model.events import DeadLetter, Gap, Metric, Micros, Tick, Trade
@@ -17,14 +17,15 @@ class Tape:
     path = Path("made-up.tape")
     torn = ""
 
-    def __init__(self, *lines):
+    def __init__(self, *lines, marked=False):
         self._lines = lines
         self.header = Header(
             venue="talk",
             at=Micros(0),
             hold_secs=1.0,
             repair_max_ids=10,
-            instruments=[instrument("a")],
+            instruments=[instrument("a"), instrument("b")],
+            marked=marked,
         )
 
     def __iter__(self):
@@ -88,6 +89,27 @@ def test_two_links_share_what_outlives_them():
 def test_batches_end_where_time_moves_on():
     lines = [*begin(), frame(5, "T a 1"), frame(5, "T a 2"), frame(6, "T a 3")]
     assert [len(batch) for batch in events(Tape(*lines), Talk())] == [2, 1]
+
+
+def out(at, number):
+    return Line(number, "out", Micros(at))
+
+
+def test_a_marked_tape_ends_its_batches_where_they_were_handed_over():
+    lines = [*begin(), frame(5, "T a 1"), frame(6, "T a 2"), out(7, 0), frame(8, "T a 3")]
+    batches = list(events(Tape(*lines, marked=True), Talk()))
+    assert [[trade.id for trade in batch] for batch in batches] == [["1", "2"], ["3"]]
+
+
+def test_tapes_are_played_in_the_order_in_which_their_batches_were_handed_over():
+    """Read at 5 and 7 here, at 6 there; but the first feed handed both of its reads over first."""
+    one = [*begin(names="a"), frame(5, "T a 1"), frame(7, "T a 2"), out(8, 0)]
+    other = [*begin(names="b"), frame(6, "T b 1"), out(8, 1), frame(9, "T b 2"), out(9, 2)]
+    tapes = [(Tape(*other, marked=True), Talk()), (Tape(*one, marked=True), Talk())]
+    played = [(trade.inst, trade.id) for _, batch in together(tapes) for trade in batch]
+    a, b = played[0][0], played[-1][0]
+    assert played == [(a, "1"), (a, "2"), (b, "1"), (b, "2")]
+    assert a != b
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapewatch.model.errors import NotFound
+from tapewatch.model.errors import Ambiguous, NotFound
 from tapewatch.model.instrument import Catalogue, Instrument, guess, split_id, squeeze
 
 
@@ -33,9 +33,10 @@ def test_a_venue_is_not_needed_where_only_one_has_it(text):
 
 
 def test_an_ambiguous_symbol_names_the_candidates():
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(Ambiguous, match="'BTCUSDT' is ambiguous; say which: binance") as caught:
         CATALOGUE.resolve("BTCUSDT")
     assert caught.value.suggestions == ("binance:BTC/USDT", "okx:BTC/USDT")
+    assert [i.id for i in CATALOGUE.spelled("BTCUSDT", "okx")] == ["okx:BTC/USDT"]
 
 
 def test_a_venue_given_beside_the_text_decides():

@@ -22,13 +22,15 @@ class Service(apprise.NotifyBase):
     service_url = "https://example.com"
     templates = ("{schema}://",)
     told: list = []
-    answer = True
+    away: set = set()  # hosts
     gate = threading.Event()
 
     def send(self, body, title="", notify_type=None, **kwargs):
         self.gate.wait()
+        if self.host in self.away:
+            return False
         self.told.append((title, body, notify_type.value))
-        return self.answer
+        return True
 
     def url(self, *args, **kwargs):
         return "tapewatchtest://"
@@ -41,15 +43,16 @@ class Service(apprise.NotifyBase):
 @pytest.fixture(autouse=True)
 def _service():
     apprise.plugins.N_MGR["tapewatchtest"] = Service
-    Service.told, Service.answer = [], True
+    Service.told, Service.away = [], set()
     Service.gate.set()
     yield
     Service.gate.set()
     apprise.plugins.N_MGR.remove("tapewatchtest")
 
 
-def channel(**more):
-    return Apprise("chat", AppriseConfig(urls=(Secret("tapewatchtest://"),), **more))
+def channel(*hosts, **more):
+    urls = tuple(Secret(f"tapewatchtest://{host}") for host in hosts or ("one",))
+    return Apprise("chat", AppriseConfig(urls=urls, **more))
 
 
 async def test_a_notice_is_a_title_and_a_text():
@@ -61,10 +64,17 @@ async def test_a_notice_is_a_title_and_a_text():
     assert kind == "failure"
 
 
-async def test_a_service_that_does_not_take_it_is_asked_again():
-    Service.answer = False
-    with pytest.raises(Unavailable, match="could not deliver"):
-        await channel().send(notice())
+async def test_a_service_that_does_not_take_it_is_asked_again_and_the_others_are_not():
+    mine = channel("one", "two", "three")
+    Service.away = {"two"}
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="2 of 3 took it, not number 2"):
+            await mine.send(notice())
+    Service.away = set()
+    assert await mine.send(notice()) == "taken by 3 services"
+    assert len(Service.told) == 3
+    await mine.send(notice(number=2))
+    assert len(Service.told) == 6
 
 
 async def test_a_service_that_hangs_costs_one_thread_and_no_more():
@@ -76,7 +86,9 @@ async def test_a_service_that_hangs_costs_one_thread_and_no_more():
         await mine.send(notice())
     Service.gate.set()
     await mine._under_way
+    mine._secs = 60.0  # now it may take its time
     assert await mine.send(notice())
+    assert len(Service.told) == 1
 
 
 def test_an_address_that_apprise_does_not_know_is_told_without_it():

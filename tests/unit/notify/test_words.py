@@ -18,7 +18,10 @@ def test_a_firing_alert_says_what_it_rests_on_and_how_good_the_data_are():
 
 def test_a_resolved_alert_says_how_long_it_was():
     over = alert(AlertState.RESOLVED, ts=START + 299 * SECOND)
-    assert _words.details(over) == ["since 2026-11-21T01:30:00Z, over after 4m 59s"]
+    assert _words.details(over) == [
+        "since 2026-11-21T01:30:00Z, over after 4m 59s",
+        "its data are known to be incomplete, or not proven complete",
+    ]
 
 
 def test_of_many_alerts_the_first_are_told_and_the_rest_counted():

@@ -90,6 +90,30 @@ def test_a_gap_in_the_window_makes_it_partial_until_it_has_passed():
     assert by_time[-1][1] is Quality.COMPLETE
 
 
+def slow(begin, until, size, until_size=None):
+    """A trade every ten seconds; sizes go evenly from one to the other."""
+    last = size if until_size is None else until_size
+    for secs in range(begin, until, 10):
+        share = (secs - begin) / (until - begin)
+        yield trade(secs, 100.0, size + (last - size) * share, id_=secs)
+
+
+def test_a_morning_is_no_surge_against_the_night():
+    night, dawn, day = 5 * 3600, 5 * 3600 + 1800, 8 * 3600
+    events = [*slow(0, night, 1.0), *slow(night, dawn, 1.0, 6.0), *slow(dawn, day, 6.0)]
+    told = of(run(volume_surge, events), "volume_surge", "5m")
+    assert 1.5 < max(metric.value for metric in told) < 3.5
+
+
+def test_a_surge_out_of_the_night_is_one_and_becomes_usual_when_it_lasts():
+    night, day = 5 * 3600, 6 * 3600
+    told = of(
+        run(volume_surge, [*slow(0, night, 1.0), *slow(night, day, 6.0)]), "volume_surge", "5m"
+    )
+    assert max(m.value for m in told if m.ts < at(night + 600)) == pytest.approx(6.0, rel=0.02)
+    assert told[-1].value == pytest.approx(1.0, rel=0.02)
+
+
 # --- volatility ---
 
 
@@ -146,6 +170,13 @@ def test_trades_of_one_moment_and_side_are_one_order():
 def test_a_whale_is_told_as_share_of_the_last_minute_too():
     told = of(run(whale, [*even(100), trade(100, 100.0, 700.0)]), "whale_share")
     assert told[0].value == pytest.approx(700 / 759, abs=0.01)
+
+
+def test_an_order_told_for_its_share_is_told_again_when_it_becomes_a_whale():
+    """It had grown by less than a half since it was told, and nobody heard of half a million."""
+    parts = [trade(100, 100.0, size, id_=n) for n, size in enumerate((4_000.0, 1_100.0))]
+    told = of(run(whale, [*even(100), *parts], usd_min=500_000.0), "whale_usd")
+    assert [metric.value for metric in told] == [400_000.0, 510_000.0]
 
 
 def test_a_whale_is_gone_a_minute_later():

@@ -6,6 +6,7 @@ from tapewatch.model.channel import Notice
 from tapewatch.model.events import Alert, AlertState, Micros
 from tapewatch.rules.matchers import read_all
 from tapewatch.rules.notices import (
+    MAX_OVER,
     NO_CHANNEL,
     Inhibition,
     Notices,
@@ -84,9 +85,25 @@ def test_the_end_of_what_was_told_is_told():
     assert title(desk.said[-1]) == "resolved: BTC/USDT: surge"
 
 
-def test_what_resolves_before_it_was_told_is_told_once():
+def test_what_resolves_before_it_was_told_is_told_once_with_its_beginning():
     desk = Desk(rule()).hear(alert(), alert(RESOLVED)).after(2).after(100)
-    assert desk.sent() == [("mail", [(BTC, RESOLVED)])]
+    assert desk.sent() == [("mail", [(BTC, FIRING), (BTC, RESOLVED)])]
+    assert title(desk.said[-1]) == "BTC/USDT: surge (over already)"
+
+
+def test_what_resolves_before_it_was_told_is_held_if_it_was_silenced_meanwhile():
+    desk = Desk(rule()).hear(alert(), alert(inst=ETH), alert(RESOLVED))
+    silence(desk, 60, f"inst={BTC}")
+    desk.after(2).after(100)
+    assert desk.sent() == [("mail", [(ETH, FIRING)])]
+    assert [reason.split()[0] for reason in desk.reasons()] == ["silenced"]
+
+
+def test_what_resolves_while_it_waits_to_be_repeated_is_told_as_over():
+    desk = Desk(rule(repeat_secs=60)).hear(alert()).after(2).after(61)
+    assert desk.notices.next_group()
+    desk.hear(alert(RESOLVED)).after(40)
+    assert desk.sent() == [("mail", [(BTC, FIRING)]), ("mail", [(BTC, RESOLVED)])]
 
 
 def test_an_alert_that_is_heard_twice_is_told_once():
@@ -238,9 +255,13 @@ def test_why_an_alert_is_held_is_said_once_for_each_reason():
 
 def test_a_silenced_alert_is_not_told_again_while_it_fires_on():
     desk = Desk(rule(repeat_secs=600)).hear(alert()).after(2)
-    silence(desk, 3600, "rule=surge")
+    silence(desk, 1000, "rule=surge")
     desk.after(700).after(5)
     assert len(desk.sent()) == 1
+    assert [reason[:23] for reason in desk.reasons()] == ["not repeated: silenced "]
+    desk.after(400).after(40)
+    assert len(desk.sent()) == 2
+    assert not any(each.held for each in desk.notices.state.open.values())
 
 
 def test_a_clock_that_was_set_back_holds_no_group():
@@ -282,3 +303,20 @@ def test_an_alert_without_a_channel_fires_all_the_same_and_is_told_when_there_is
     later.notices = Notices(later.notices._policy, state)
     assert later.after(10).after(2).sent() == [("mail", [(BTC, FIRING)])]
     assert desk.hear(alert(RESOLVED)).notices.state.open == {}
+
+
+def test_of_what_is_over_only_so_much_is_remembered():
+    desk = Desk()
+    for number in range(MAX_OVER + 10):
+        desk.hear(alert(number=number), alert(RESOLVED, number=number))
+    assert len(desk.notices.state.over) == MAX_OVER
+    desk.after(7 * 3600).hear(alert(number="x"), alert(RESOLVED, number="x"))
+    assert list(desk.notices.state.over) == [alert(number="x").id]
+
+
+def test_what_was_only_thought_to_be_over_is_told_when_it_goes_on():
+    desk = Desk(rule()).hear(alert()).after(2).restarted()
+    desk.hear(*desk.notices.missed([], {alert().id}, desk.now)).after(40)
+    desk.hear(alert()).after(40).hear(alert(RESOLVED)).after(40).hear(alert()).after(40)
+    states = [states for _, states in desk.sent()]
+    assert states == [[(BTC, FIRING)], [(BTC, RESOLVED)], [(BTC, FIRING)], [(BTC, RESOLVED)]]

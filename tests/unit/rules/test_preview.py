@@ -1,8 +1,11 @@
+from itertools import pairwise
+
 import pytest
 
 from tapewatch.model.events import Alert, Quality, Tick
 from tapewatch.model.times import MINUTE, SECOND
 from tapewatch.ports import Measure
+from tapewatch.rules.notices import Policy
 from tapewatch.rules.past import Past, Span
 from tapewatch.rules.preview import Question, preview
 from tapewatch.rules.rule import Mistake, Rule, compile_rule
@@ -131,6 +134,15 @@ async def test_notices_are_grouped_and_cooled_down(ask):
     ]
     assert (report.notices[0].at - at(1)) / SECOND == 2
     assert report.suppressed == {"cooling down after the last notice": 2}
+
+
+async def test_notices_are_grouped_as_the_settings_say_and_for_their_channels(ask):
+    policy = Policy({}, ("desk", "ops"), (), group_wait_secs=7.0, group_interval_secs=90.0)
+    report = await ask(surges(VALUES), policy=policy)
+    assert {n.channel for n in report.notices} == {"desk", "ops"}
+    times = [(n.at - at(1)) / SECOND for n in report.notices if n.channel == "ops"]
+    assert times[:2] == [7, 127]  # it ends after 120 s, and the interval is over then
+    assert min(b - a for a, b in pairwise(times)) >= 90
 
 
 async def test_a_repeated_notice_comes_while_it_fires(ask):

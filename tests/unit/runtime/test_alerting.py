@@ -59,7 +59,7 @@ class World:
 
     async def __aexit__(self, *_):
         await self.bus.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.task
         await self.log.close()
 
@@ -76,7 +76,7 @@ class World:
         return [(n.id, [(a.inst, a.state) for a in n.alerts]) for n in self.couriers[channel].taken]
 
     async def until(self, holds):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not holds():  # noqa: ASYNC110 - a thread writes what is waited for
                 await asyncio.sleep(0.001)
 
@@ -119,6 +119,23 @@ async def test_a_notice_that_was_not_brought_is_handed_over_again_after_a_kill(t
     async with world:
         await world.until(lambda: len(world.told()) == 1)
         assert world.told() == [("mail-2", [(BTC, RESOLVED)])]
+
+
+async def test_what_ended_before_a_kill_is_not_told_again_when_the_rules_say_it_again(tmp_path):
+    world = World(tmp_path)
+    async with world:
+        await world.hear(alert())
+        await world.until(world.told)
+        await world.hear(alert(RESOLVED))
+        await world.until(lambda: len(world.told()) == 2)
+        for notice in world.couriers["mail"].taken:
+            await world.log.attempted(notice.id, Attempt(START, True, "250"), "sent")
+    world.now += 5 * 3600 * SECOND
+    async with world:
+        await world.hear(alert(), alert(RESOLVED))  # from their checkpoint
+        await world.hear(alert(number=2))
+        await world.until(world.told)
+        assert [n.alerts for n in world.couriers["mail"].taken] == [(alert(number=2),)]
 
 
 async def test_an_alert_that_waited_for_its_group_in_a_kill_is_told(tmp_path):

@@ -1,6 +1,5 @@
 import pytest
 
-from tapewatch.model.errors import Unavailable
 from tapewatch.model.events import Micros
 from tapewatch.runtime.checkpoint import Checkpoint
 
@@ -49,10 +48,16 @@ def test_a_damaged_file_is_moved_aside_not_believed(tmp_path, damage):
     assert not path.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_words(tmp_path):
-    broken = Checkpoint(tmp_path / "no" / "x", Notebook(), lambda: Micros(1))
-    with pytest.raises(Unavailable, match="cannot write"):
-        broken.save()
+def test_a_disk_that_takes_nothing_is_told_and_stops_nothing(tmp_path, caplog):
+    saving = Checkpoint(tmp_path / "no" / "x", Notebook(), lambda: Micros(1))
+    saving.save()
+    saving.save()
+    assert saving.counters.trouble.startswith("cannot write")
+    assert saving.counters.errors == {"not written": 2}
+    assert [record.message for record in caplog.records] == ["checkpoint_not_written"]
+    (tmp_path / "no").mkdir()
+    saving.save()
+    assert (saving.counters.sent, saving.counters.trouble) == (1, "")
 
 
 def test_a_checkpoint_of_another_day_is_left_alone(tmp_path):

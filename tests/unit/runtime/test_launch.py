@@ -1,4 +1,7 @@
+import asyncio
 import json
+import os
+import signal
 
 import pytest
 
@@ -81,3 +84,26 @@ def test_an_unknown_stream_is_refused_before_disk_or_network(tmp_path):
     with pytest.raises(ConfigError, match=r"(?s)depht.*depth"):
         launch.plan_of(loaded)
     assert [path.name for path in tmp_path.iterdir()] == ["tapewatch.yaml"]
+
+
+def test_a_signal_that_comes_twice_at_once_is_one_wish(monkeypatch, capsys):
+    forced = []
+
+    async def main(stop):
+        ended = asyncio.Event()
+        monkeypatch.setattr(os, "_exit", lambda code: (forced.append(code), ended.set()))
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(0)
+        await stop.wait()
+        await asyncio.sleep(0)
+        assert not forced
+        monkeypatch.setattr(launch, "_SAME_WISH_SECS", -1.0)  # a person takes longer than that
+        os.kill(os.getpid(), signal.SIGINT)
+        async with asyncio.timeout(60):
+            await ended.wait()
+        return 0
+
+    assert launch.run(main) == 0
+    assert forced == [130]
+    assert capsys.readouterr().err.count("draining") == 1

@@ -84,7 +84,7 @@ alerts:
     found = faults(plan, text)
     assert sorted((line, path) for path, _, line in found) == [
         (2, "notify.channels.0"),
-        (4, "notify.pager"),
+        (4, "notify.pager.url"),
         (6, "notify.inhibitions.0.source.0"),
         (7, "notify.email"),
     ]
@@ -94,8 +94,8 @@ alerts:
 def test_a_user_without_a_password_is_told(plan):
     text = f"alerts: {{email: {MAIL[:-1]}, username: me}}}}"
     ((path, message, _),) = faults(plan, text)
-    assert path == "alerts.email"
-    assert message == "email: there is a username and no password"
+    assert path == "alerts.email.password"
+    assert message == "there is a username and no password"
 
 
 def test_a_rule_that_names_no_channel_of_ours_is_told(plan):
@@ -126,3 +126,10 @@ def test_the_type_of_a_channel_is_a_file_and_an_unknown_one_names_the_nearest():
     with pytest.raises(NotFound) as caught:
         launch.config_of("notify", "emial")
     assert caught.value.suggestions[0] == "email"
+
+
+def test_numbers_of_channels_that_cannot_be_are_told_at_their_line(plan):
+    text = f"notify:\n  ops: {MAIL[:-1]}, type: email, smtp_port: 99999,\n    send_secs: 0}}\n"
+    assert [(path, line) for path, _, line in faults(plan, text)] == [
+        ("notify.ops.smtp_port", 2), ("notify.ops.send_secs", 3),
+    ]  # fmt: skip

@@ -111,6 +111,26 @@ async def test_order_books_are_not_replayed_and_that_is_said(ask):
         await ask(rule=Rule(name="x", when="spread_bps > 3"))
 
 
+async def test_what_only_the_running_process_knows_is_not_replayed_and_that_is_said(ask):
+    with pytest.raises(Mistake, match="measured while it runs"):
+        await ask(rule=Rule(name="x", when="feed_silent_secs > 60"))
+
+
+async def test_one_venue_against_others_is_played_with_all_of_them(ask):
+    def slipping(n):
+        price = 100.0 if n < 300 else 103.0
+        return [
+            trade(n / 60, 1 + 2 * n, inst="coinbase:BTC/USD", price=100.0),
+            trade(n / 60, 2 + 2 * n, inst="okx:BTC/USDC", price=price),
+        ]
+
+    rule = Rule(name="slip", when="depeg_bps < -50")
+    events = [event for n in range(600) for event in slipping(n)]
+    report = await ask(events, rule=rule, cores=2, minutes=10)
+    assert [firing.inst for firing in report.firings] == ["all:USDC/USD"]
+    assert ask.said == ["replaying 1,200 trades of 2 instruments in 1 processes"]
+
+
 def test_a_number_over_several_instruments_keeps_them_together():
     together = SimpleNamespace(wants={Trade}, key=lambda event: "all:BTC")
     apart = SimpleNamespace(wants={Trade}, key=lambda event: event.inst)

@@ -20,7 +20,7 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 
 
 def test_a_file_without_plugin_says_so(monkeypatch):
-    monkeypatch.setattr(plugins, "_import", lambda kind, name: plugins)
+    monkeypatch.setattr(plugins, "_import", lambda kind, name, outside: plugins)
     with pytest.raises(ConfigError, match="declares no PLUGIN"):
         plugins.load("venues", "binance")
 

@@ -169,8 +169,10 @@ async def test_while_the_sink_is_away_everything_goes_to_disk_and_follows_in_ord
         await case.time.pass_secs(1)
     assert case.store.ids == []
     assert case.pump.counters.buffered == 0
+    assert case.pump.counters.trouble == "down"
     case.store.failing = None
     await case.time.pass_secs(40)
+    assert case.pump.counters.trouble == ""
     assert case.store.ids == numbers(1, 60)
     assert not case.pump.spilling
     await case.say(60)
@@ -297,6 +299,7 @@ async def test_a_full_disk_queue_blocks_and_loses_nothing(tmp_path, caplog):
         await case.time.pass_secs(1)
     assert len(said) < 400
     assert caplog.messages.count("pump_blocked") == 1
+    assert case.pump.counters.trouble
     case.store.failing = None
     await case.time.pass_secs(120)
     await case.end()
@@ -304,6 +307,7 @@ async def test_a_full_disk_queue_blocks_and_loses_nothing(tmp_path, caplog):
     assert case.store.ids == said
     assert "pump_unblocked" in caplog.messages
     assert case.pump.counters.dropped == {}
+    assert case.pump.counters.trouble == ""
 
 
 async def test_a_full_disk_queue_may_let_go_what_it_counts(tmp_path):
@@ -359,6 +363,26 @@ async def test_cancelled_while_the_sink_hangs_what_is_held_goes_to_disk(case):
     await next_run.time.pass_secs(1)
     assert next_run.store.ids == ["1", "2"]
     await next_run.end()
+
+
+async def test_cancelled_with_a_full_disk_everything_that_is_lost_is_counted(tmp_path, caplog):
+    case = Case(tmp_path, Pace(max_events=10), max_bytes=2000)
+    case.store.failing = Unavailable("down")
+    said = 0
+    while said < 400 and await case.say(said):
+        said += 1
+        await case.time.pass_secs(1)
+    waiting = case.reader.counters.buffered
+    case.running.cancel()
+    await asyncio.wait({case.running})
+    assert waiting
+    lost = case.pump.counters.dropped["not written at stop"]
+    next_run = Case(case.folder)
+    await next_run.time.pass_secs(1)
+    await next_run.end()
+    on_disk = len(next_run.store.ids)
+    assert (lost > waiting, lost + on_disk) == (True, said)
+    assert "events_lost" in caplog.messages
 
 
 async def test_what_was_read_is_committed_when_nothing_is_held(case, monkeypatch):

@@ -95,10 +95,21 @@ alerts:
     assert found == [
         ("0.when", 4, 14),
         ("0.resolve_when", 5, 33),
-        ("0.message", 6, 16),
+        ("0.message", 6, 17),
         ("1.name", 7, 14),
         ("2.when", 9, 13),
     ]
     assert {p.code for p in caught.value.problems} == {"CFG011"}
     assert caught.value.problems[0].hint.startswith("did you mean change_24h")
     assert caught.value.problems[3].hint.endswith("tapewatch.yaml:3")
+
+
+def test_a_pattern_over_an_exchange_that_is_not_collected_is_noted(read):
+    text = (
+        S0 + "  rules:\n    - {name: a, when: big_trade > 1, instruments: ['b*:*', 'binanze:*']}\n"
+    )
+    loaded = read(text)
+    launch.plan_of(loaded)
+    (notice,) = [each for each in loaded.notices if "binanze" in each.message]
+    assert (notice.path, notice.place.line) == ("alerts.rules.0.instruments.1", 9)
+    assert notice.message.endswith("there is binance")

@@ -1,7 +1,8 @@
 from tapewatch.model.events import Micros, Side, Ticker, Trade
-from tapewatch.ports import Calls, Counters, LinkState, LinkStatus, Stage, WorkerHealth
+from tapewatch.ports import Counters, LinkState, LinkStatus, Stage, WorkerHealth
 from tapewatch.runtime.telemetry import Facts, Processing, Telemetry, source_of
 from tapewatch.stores.memory import Memory
+from tapewatch.wire.calls import Calls
 
 NOW = Micros(2_000_000)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tapewatch.model.errors import NotFound, Unavailable
+from tapewatch.model.errors import Ambiguous, NotFound, Unavailable
 from tapewatch.model.instrument import Catalogue, Instrument
 from tapewatch.ports import Subscription
 from tests.serving import BTC, World
@@ -24,9 +24,10 @@ def test_of_two_venues_the_collected_one_is_meant():
     world.context.catalogue.add(Instrument("okx", "BTC", "USDT", "BTC-USDT"))
     assert world.context.instrument("BTCUSDT").id == BTC
     world.control.wanted.add(Subscription("okx:BTC/USDT", "trades"))
-    with pytest.raises(NotFound) as unknown:
+    with pytest.raises(Ambiguous, match="say which: binance:BTC/USDT, okx:BTC/USDT") as unclear:
         world.context.instrument("BTCUSDT")
-    assert unknown.value.suggestions == (BTC, "okx:BTC/USDT")
+    assert unclear.value.suggestions == (BTC, "okx:BTC/USDT")
+    assert {i.id for i in world.context.instruments("BTCUSDT")} == {BTC, "okx:BTC/USDT"}
 
 
 def test_a_typing_error_is_never_taken_for_what_is_collected():

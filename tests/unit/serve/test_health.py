@@ -66,6 +66,13 @@ def test_a_full_buffer_degrades():
     assert health.detailed(world.context, verdict(world)).components.event_bus == "degraded"
 
 
+def test_what_keeps_a_worker_from_its_work_is_told():
+    world = World()
+    world.counters["pump-parquet"] = Counters(trouble="cannot write x: the disk is full")
+    assert verdict(world).status == "degraded"
+    assert verdict(world).problems == ["pump-parquet: cannot write x: the disk is full"]
+
+
 def test_the_first_seconds_are_no_failure_but_not_ready_either():
     world = World()
     world.links = []

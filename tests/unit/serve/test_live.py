@@ -280,7 +280,7 @@ async def test_the_hub_runs_until_the_stream_ends_and_flushes_the_rest():
     _, wire = stage.client("trade")
     stage.reader.feed(trade(number=1))
     stage.reader.end()
-    await asyncio.wait_for(stage.hub.run(), 5)
+    await asyncio.wait_for(stage.hub.run(), 60)
     assert [m["data"]["id"] for m in wire.messages()] == ["1"]
 
 

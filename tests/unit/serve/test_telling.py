@@ -3,7 +3,7 @@ import pytest
 from tapewatch.model.channel import ChannelStatus
 from tapewatch.model.errors import NotFound, Unavailable
 from tapewatch.model.events import Micros
-from tapewatch.rules.story import Attempt, Line, NotTold, Story, Told
+from tapewatch.rules.story import Line
 from tapewatch.serve import health, telling
 from tapewatch.serve.ask import Ask
 from tapewatch.serve.problem import BadParameters
@@ -42,20 +42,6 @@ async def test_the_history_is_of_a_day_if_nobody_says_otherwise(world):
     assert [each.what for each in answer.lines] == ["new", "old"]
     with pytest.raises(BadParameters):
         await telling.get_history(world.context, ask(start="now", end="-1h", limit="0"))
-
-
-async def test_a_story_is_words_and_data(world):
-    attempts = (Attempt(NOW, True, "250 taken", 3.0),)
-    told = Told("mail-1", "mail", NOW, "sent", "surge", 1, attempts)
-    story = Story(alert().id, (alert(),), (told,), (NotTold("desk", NOW, "silenced"),))
-    world.told.stories = {alert().id: story}
-    answer = await telling.get_why(world.context, ask({"id": alert().id}))
-    assert "attempt 1 delivered after 3 ms: 250 taken" in "\n".join(answer.lines)
-    assert answer.told[0].attempts[0].ok
-    assert answer.not_told[0].reason == "silenced"
-    with pytest.raises(NotFound) as caught:
-        await telling.get_why(world.context, ask({"id": "nobody"}))
-    assert caught.value.suggestions == (alert().id,)
 
 
 async def test_a_silence_shows_what_it_holds_and_can_be_ended(world):

@@ -74,8 +74,23 @@ def test_every_code_is_known():
             "TAPEWATCH__NOTIFY__SLACK__WEBHOOK_URL=********",
         ),
         ("symbols: [BTC/USDT]", "symbols: [BTC/USDT]"),
+        ("    pasword: hunter2", "    pasword: *******"),
+        ("    secrt: hunter2", "    secrt: *******"),
     ],
 )
 def test_secrets_become_stars_and_nothing_moves(text, shown):
     assert mask(text) == shown
     assert len(mask(text)) == len(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("uri: https://hooks.example/T0/B0/key", "uri: https://hooks.example/*********"),
+        ("- [tgram://BOT/CHAT]", "- [tgram://********]"),
+        ('url: ["wss://a.example:9/key?x=1"]', 'url: ["wss://a.example:9/*******"]'),
+        ("rest_url: https://api.example", "rest_url: https://api.example"),
+    ],
+)
+def test_a_line_is_shown_without_the_part_of_an_address_that_may_be_a_key(line, shown):
+    assert f"| {shown}\n" in str(Problem("CFG002", "unknown field", Place("x.yaml", 4, 1, 3, line)))

@@ -231,6 +231,14 @@ async def test_a_query_that_takes_too_long_is_stopped(data):
     store.close()
 
 
+async def test_a_query_whose_time_is_up_before_it_begins_is_stopped_too(data):
+    data.mkdir()
+    store = DuckDb(data, config=DuckDbConfig(timeout_secs=0.000_001))
+    with pytest.raises(Unavailable, match="took longer"):
+        await store.sql("SELECT count(*) FROM range(100000000000) a, range(1000) b")
+    store.close()
+
+
 async def test_a_query_that_needs_too_much_memory_is_stopped(data):
     data.mkdir()
     store = DuckDb(data, config=DuckDbConfig(memory_mb=64))

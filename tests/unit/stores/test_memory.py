@@ -22,7 +22,7 @@ def test_the_newest_of_everything_is_shown():
     assert latest.trade == trade(2, 1)
     assert latest.quote == quote(2, 2)
     assert latest.ticker == ticker
-    assert latest.metrics == {"change 1h": 0.5}
+    assert latest.metrics == {"change 1h": metric}
     assert latest.price == 102.0
     assert latest.updated == at(3)
 

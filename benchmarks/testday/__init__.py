@@ -1,0 +1,1 @@
+"""A simulated day with planted events: what the detectors find, miss, and cry about."""
