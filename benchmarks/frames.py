@@ -17,6 +17,7 @@ TRADES_PER_SEC = 20.0  # of one instrument: BTCUSDT has 31 on average and 954 at
 LEVELS = 20  # changed on each side by one depth frame; 1.6 kB, as recorded for BTCUSDT
 SNAPSHOT_LEVELS = 1000
 DEPTH_REACH = 400  # changes fall within so many ticks of the best price
+_WORTH_LOG, _WORTH_SPREAD = 3.71, 2.6  # of logarithms of a trade's worth in dollars
 _SIDES = ("false", "true")
 
 
@@ -52,6 +53,12 @@ class Prepared(NamedTuple):
     streams: list[str]
     warm_up: list[Frame]  # one of each stream, so that books can be brought into step
     frames: list[Frame]
+
+
+def _traded(rng: random.Random, price: int) -> float:
+    """A size whose worth is spread as recorded for BTCUSDT: median 41 dollars, a factor of 13."""
+    worth = rng.lognormvariate(_WORTH_LOG, _WORTH_SPREAD)
+    return max(worth / (price / 100.0), 0.00001)
 
 
 def native_names(count: int) -> list[str]:
@@ -188,7 +195,7 @@ class Coin:
         self._aggregate += 1
         return (
             f'{{"e":"aggTrade","E":{at + 1},"s":"{self._native}","a":{self._aggregate},'
-            f'"p":"{_price(price)}","q":"{rng.random() * 3 + 0.0001:.8f}","f":{first},'
+            f'"p":"{_price(price)}","q":"{_traded(rng, price):.8f}","f":{first},'
             f'"l":{self._trade - 1},"T":{at},"m":{_SIDES[seller]},"M":true}}'
         )
 

@@ -4,6 +4,7 @@ import pytest
 
 from tapewatch.model.events import Candle, Coverage, Gap, Holding, Micros, Quality
 from tapewatch.process.candles import PLUGIN as CANDLES
+from tapewatch.process.seconds import PLUGIN as SECONDS
 from tapewatch.runtime import recovery
 from tapewatch.runtime.checkpoint import Checkpoint
 from tapewatch.sim.bars import HOUR, MINUTE
@@ -23,7 +24,8 @@ def _quick(monkeypatch):
 
 
 def pipeline():
-    return Pipeline([CANDLES.build("candles", CANDLES.config())])
+    adding = SECONDS.build("seconds", SECONDS.config())
+    return Pipeline([adding, CANDLES.build("candles", CANDLES.config())])
 
 
 async def died(bench, trades):

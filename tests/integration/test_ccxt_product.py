@@ -84,6 +84,7 @@ async def test_a_venue_of_ccxt_is_collected_served_and_stored(tmp_path):
             async with session.post(more) as response:
                 assert response.status == 200, await response.text()
             await until(lambda: has_trade(app, "ccxt_okx:ETH/USDT"))
+            await until(lambda: app.plan.hot.get_latest("ccxt_okx:BTC/USDT").candles)
             stop.set()
             assert await running == 0
         assert {link["venue"] for link in health["components"]["links"]} == {"ccxt_okx"}

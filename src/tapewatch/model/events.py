@@ -165,13 +165,42 @@ class MarkPrice(MarketEvent, frozen=True, gc=False, tag="mark_price"):
 
 
 class Second(MarketEvent, frozen=True, gc=False, tag="second"):
-    """What was traded in the second that begins at `ts`; only of seconds with trades."""
+    """What was traded in the second that begins at `ts`; only of seconds with trades.
 
-    price: float  # the last one
+    What breaks a second (a gap, another channel) gives it in parts. A trade that comes when its
+    second is over, or by REST, is one of its own: `late`.
+    """
+
+    open: float
+    high: float
+    low: float
+    close: float
     bought: float  # by takers, in units of quote
     sold: float
     size: float  # base units
+    buy_size: float
     trades: int
+    first: Micros  # time of the first trade
+    last: Micros
+    first_id: str = ""
+    last_id: str = ""
+    channel: str = "trade"
+    reached: Micros = Micros(0)  # event time that had come when this was told
+    late: bool = False
+    repaired: bool = False
+    orders: tuple[float, ...] = ()  # worths, in quote, of the taker orders completed since the last
+
+
+class TakerOrder(MarketEvent, frozen=True, gc=False, tag="taker_order"):
+    """Trades of one moment and side, one after the other: one order that took them all.
+
+    Told from a size on that somebody asked for, and again as it grows.
+    """
+
+    side: Side
+    worth: float  # in units of quote
+    size: float  # base units
+    first: str  # its first trade
 
 
 class Rate(MarketEvent, frozen=True, gc=False, tag="rate"):
@@ -270,6 +299,7 @@ AnyEvent: TypeAlias = (
     | Liquidation
     | MarkPrice
     | Second
+    | TakerOrder
     | Rate
     | Metric
     | Alert

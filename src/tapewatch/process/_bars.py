@@ -8,10 +8,8 @@ from itertools import pairwise
 
 from msgspec import Struct, field
 
-from tapewatch.model.events import Candle, InstrumentId, Micros, Quality, Side, Trade
+from tapewatch.model.events import Candle, InstrumentId, Micros, Quality, Second
 from tapewatch.model.times import Interval
-
-_BUY = Side.BUY
 
 
 class Bar(Struct, array_like=True):
@@ -34,25 +32,30 @@ class Bar(Struct, array_like=True):
     revision: int = -1  # of the closed candle as it was given out last
     changed: bool = False  # closed, and not given out as it is now
 
-    def insert(self, trade: Trade) -> None:
-        """Add a trade that may come in any order."""
-        price, size, ts = trade.price, trade.size, trade.ts
+    def insert(self, part: Second) -> None:
+        """Add what was traded in a second, or in part of one; they may come in any order."""
         if not self.trades:
-            self.open = self.high = self.low = self.close = price
-            self.first = self.last = ts
-            self.first_id = self.last_id = trade.id
+            self.open, self.high, self.low, self.close = part.open, part.high, part.low, part.close
+            self.first, self.first_id = part.first, part.first_id
+            self.last, self.last_id = part.last, part.last_id
         else:
-            self.high = max(self.high, price)
-            self.low = min(self.low, price)
-            if _precedes(ts, trade.id, self.first, self.first_id):
-                self.first, self.first_id, self.open = ts, trade.id, price
-            if not _precedes(ts, trade.id, self.last, self.last_id):
-                self.last, self.last_id, self.close = ts, trade.id, price
-        self.volume += size
-        self.quote_volume += price * size
-        self.trades += trade.count
-        if trade.side is _BUY:
-            self.buy_volume += size
+            self.high = max(self.high, part.high)
+            self.low = min(self.low, part.low)
+            if part.first > self.last:  # in step, as nearly always
+                self.last, self.last_id, self.close = part.last, part.last_id, part.close
+            else:
+                self._weave(part)
+        self.volume += part.size
+        self.quote_volume += part.bought + part.sold
+        self.trades += part.trades
+        self.buy_volume += part.buy_size
+
+    def _weave(self, part: Second) -> None:
+        """Find out whose trades were the first and the last."""
+        if _precedes(part.first, part.first_id, self.first, self.first_id):
+            self.first, self.first_id, self.open = part.first, part.first_id, part.open
+        if not _precedes(part.last, part.last_id, self.last, self.last_id):
+            self.last, self.last_id, self.close = part.last, part.last_id, part.close
 
     def absorb(self, part: "Bar") -> None:
         """Add a closed bar of a smaller interval, later than all that is here."""
@@ -122,12 +125,12 @@ class Level(Struct, array_like=True):
         del self.past[: -self.keep]
         return bar
 
-    def correct(self, trade: Trade, reached: Micros) -> bool:
-        """Add a late trade to the closed bar it belongs to. False: that one is out of reach.
+    def correct(self, part: Second, reached: Micros) -> bool:
+        """Add what came late to the closed bar it belongs to. False: that one is out of reach.
 
         A bar that was never given out (its time was a hole) is made now.
         """
-        start = self.interval.floor(trade.ts)
+        start = self.interval.floor(part.ts)
         if start < self.interval.floor(reached) - self.keep * self.interval.micros:
             return False
         at = len(self.past)
@@ -136,10 +139,10 @@ class Level(Struct, array_like=True):
         if at and self.past[at - 1].start == start:
             bar = self.past[at - 1]
         else:
-            bar = empty(start, trade.price, None)
+            bar = empty(start, part.open, None)
             self.past.insert(at, bar)
             del self.past[: -self.keep]
-        bar.insert(trade)
+        bar.insert(part)
         bar.changed = True
         return True
 

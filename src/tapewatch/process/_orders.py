@@ -1,13 +1,9 @@
-"""Trades put together to the order that made them: same moment, same side, one after the other.
+"""Taker orders in words."""
 
-The detectors add up in place, with an order's `ts`, `side`, `worth` and `size` among their fields:
-a call for each trade would cost as much as all the rest.
-"""
-
-from tapewatch.model.events import Side
+from tapewatch.model.events import TakerOrder
 
 
-def words(side: Side, worth: float, size: float, first: str) -> str:
+def words(order: TakerOrder) -> str:
     """Evidence: what the order was."""
-    price = worth / size if size else 0.0
-    return f"{side.value} {size:.8g} @ {price:.8g} from trade {first}"
+    price = order.worth / order.size if order.size else 0.0
+    return f"{order.side.value} {order.size:.8g} @ {price:.8g} from trade {order.first}"

@@ -2,8 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 
-from tapewatch.model.events import AnyEvent, Liquidation, Micros, Quality, Side, Trade
+from tapewatch.model.events import (
+    AnyEvent,
+    InstrumentId,
+    Liquidation,
+    Micros,
+    Quality,
+    Side,
+    Trade,
+)
 from tapewatch.model.times import SECOND
+from tapewatch.process._worth import Worth
 from tapewatch.process.seconds import SecondsState
 
 INST = "proof:BTC/USDT"
@@ -14,9 +23,11 @@ def at(secs: float) -> Micros:
     return Micros(BEGIN + round(secs * SECOND))
 
 
-def trade(secs: float, number: int, price: float, size: float, *, buys: bool = True) -> Trade:
+def trade(
+    secs: float, number: int, price: float, size: float, *, buys: bool = True, inst: str = INST
+) -> Trade:
     side = Side.BUY if buys else Side.SELL
-    return Trade(at(secs), at(secs), INST, str(number), side, price, size)
+    return Trade(at(secs), at(secs), inst, str(number), side, price, size)
 
 
 def quiet(until: float, every: float = 1.0, begin: float = 0.0) -> Iterator[Trade]:
@@ -34,8 +45,11 @@ def liquidation(secs: float, usd: float, *, longs: bool = True) -> Liquidation:
 
 
 def seconds(trades: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
-    """What `seconds` makes of trades, for detectors that want no more."""
-    state = SecondsState(INST)
-    for trade in trades:
-        yield from state.on_event(trade)
-    yield from state.on_timer(state.edge)
+    """What `seconds` makes of trades, with each order told."""
+    states: dict[InstrumentId, SecondsState] = {}
+    for each in trades:
+        inst = getattr(each, "inst", INST)
+        state = states.setdefault(inst, SecondsState(inst, Worth.of(inst)))
+        yield from state.on_event(each)
+    for state in states.values():
+        yield from state.on_timer(state.edge)

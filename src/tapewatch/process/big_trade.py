@@ -18,14 +18,13 @@ from msgspec import Meta, Struct, field
 from tapewatch.model.events import (
     AnyEvent,
     Event,
-    Gap,
     InstrumentId,
     Metric,
     Micros,
     Quality,
     Rate,
-    Side,
-    Trade,
+    Second,
+    TakerOrder,
 )
 from tapewatch.model.times import MINUTE
 from tapewatch.ports import Measure, Plugin, Proof
@@ -73,45 +72,29 @@ class BigTradeState(Struct):
     usd_min: float
     warmup: int
     baseline: Baseline = field(default_factory=Baseline)
-    ts: Micros = _NEVER  # of the order whose trades are coming in
-    side: Side = Side.BUY
-    amount: float = 0.0  # its worth in quote
-    size: float = 0.0
-    first: str = ""  # its first trade
     skip: int = 0  # orders that the baseline passes over
-    limit: float = 1e300  # the floor in quote
-    told: float = 0.0  # worth of this order when it was told
+    first: str = ""  # the first trade of the order that was told
+    told: float = 0.0  # its worth then
     clear_at: Micros = _NEVER
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
-        if type(event) is Trade:
-            if event.ts == self.ts and event.side is self.side:
-                self.amount += event.price * event.size
-                self.size += event.size
-            else:
-                if self.skip:
-                    self.skip -= 1
-                elif self.amount > 0:
-                    self._learn(self.amount)  # the order before is complete
-                self.ts = event.ts
-                self.side = event.side
-                self.first = event.id
-                self.size = event.size
-                self.amount = event.price * event.size
-                self.told = 0.0
-            return self._judge(event) if self.amount >= self.limit else ()
-        if type(event) is Rate:
+        if type(event) is TakerOrder:
+            return self._judge(event)
+        if type(event) is Second:
+            self._learn(event.orders)
+        elif type(event) is Rate:
             self.worth.take(event)
-            self.set_limit()
         return ()
 
-    def _learn(self, amount: float) -> None:
+    def _learn(self, worths: tuple[float, ...]) -> None:
         """While there is little history each order counts, later one of EVERY: as good a sample."""
-        self.baseline.take(log(amount))
-        self.skip = 0 if self.baseline.count < 2 * self.warmup else EVERY - 1
-
-    def set_limit(self) -> None:
-        self.limit = self.usd_min / self.worth.rate if self.worth.rate else 1e300
+        at, count = self.skip, len(worths)
+        baseline, plenty = self.baseline, 2 * self.warmup
+        while at < count:
+            if worths[at] > 0:
+                baseline.take(log(worths[at]))
+            at += 1 if baseline.count < plenty else EVERY
+        self.skip = at - count
 
     def next_timer(self) -> Micros | None:
         return self.clear_at or None
@@ -120,17 +103,16 @@ class BigTradeState(Struct):
         self.clear_at = _NEVER
         return [Metric(at, at, self.inst, NAME, 0.0, "1m", self._quality())]
 
-    def _judge(self, trade: Trade) -> list[AnyEvent] | tuple[()]:
-        worth = self.amount
-        if worth < self.told * _LOUDER:
+    def _judge(self, order: TakerOrder) -> list[AnyEvent] | tuple[()]:
+        if order.first != self.first:
+            self.first, self.told = order.first, 0.0
+        worth = order.worth
+        usd = worth * self.worth.rate
+        if usd < self.usd_min or worth < self.told * _LOUDER:
             return ()
         self.told = worth
-        self.clear_at = Micros(trade.ts + MINUTE)
-        usd = worth * self.worth.rate
-        evidence: tuple[str, ...] = (
-            f"{usd:,.0f} usd",
-            words(self.side, worth, self.size, self.first),
-        )
+        self.clear_at = Micros(order.ts + MINUTE)
+        evidence: tuple[str, ...] = (f"{usd:,.0f} usd", words(order))
         is_warm = self.baseline.count >= self.warmup
         if not is_warm:
             short = f"not enough history: {self.baseline.count} of {self.warmup} orders"
@@ -139,7 +121,7 @@ class BigTradeState(Struct):
         score = self.baseline.score(log(worth)) if is_warm else 0.0
         return [
             Metric(
-                trade.ts, trade.recv, self.inst, NAME, score, "1m", self._quality(), usual,
+                order.ts, order.recv, self.inst, NAME, score, "1m", self._quality(), usual,
                 evidence,
             )
         ]  # fmt: skip
@@ -154,11 +136,12 @@ class BigTrade:
 
     def __init__(self, name: str, config: BigTradeConfig) -> None:
         self.name = name
-        self.wants: frozenset[type[Event]] = frozenset({Trade, Rate, Gap})
+        self.wants: frozenset[type[Event]] = frozenset({TakerOrder, Second, Rate})
         self.gives: frozenset[type[Event]] = frozenset({Metric})
         self.state = BigTradeState
         text = "deviations of a large taker order's worth from what is usual"
         self.measures = (Measure(NAME, ("1m",), "sigma", text, sparse=True),)
+        self.order_usd_min = config.usd_min
         self._config = config
 
     def key(self, event: Any) -> str:
@@ -171,7 +154,6 @@ class BigTrade:
 
     def adopt(self, state: BigTradeState) -> BigTradeState:
         state.usd_min, state.warmup = self._config.usd_min, self._config.warmup
-        state.set_limit()
         return state
 
 
@@ -180,4 +162,6 @@ def _positive() -> list[AnyEvent]:
 
 
 PLUGIN = Plugin(config=BigTradeConfig, build=BigTrade)
-PROOF = Proof(NAME, 4.0, _positive, lambda: list(_stage.quiet(600)))
+PROOF = Proof(
+    NAME, 4.0, lambda: _stage.seconds(_positive()), lambda: _stage.seconds(_stage.quiet(600))
+)

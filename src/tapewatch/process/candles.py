@@ -1,14 +1,15 @@
-"""Our own candles, from trades: a base interval that trades go into, larger ones made of it.
+"""Our own candles, from trades: a base interval that seconds go into, larger ones made of it.
 
-             trade or tick behind the end            a Gap, or too long without any trade
-    (idle) --trade--> GROWING --------------> closed ------------------------------> (idle)
-                        ^                       |
-                        +------- else ----------+     the next bar, without trades as yet
+             trade or tick behind the end             a Gap, or too long without any trade
+    (idle) --second--> GROWING --------------> closed ------------------------------> (idle)
+                         ^                       |
+                         +------- else ----------+     the next bar, without trades as yet
 
 A minute without trades is a candle whose prices are all the close before it, as venues do it, so
 that a chart has no hole; but not before the first trade, not after a Gap (then nobody knows), and
-not more than `quiet_bars` in a row. The growing candle is shown (`closed=False`) at most once a
-second of event time, the larger ones when a base candle closes.
+not more than `quiet_bars` in a row. The growing candle is shown (`closed=False`) when a second of
+it is over, the larger ones when a base candle closes. A second that a trade of the next candle ends
+closes its candle at once; one that time ends waits for stragglers (`grace_secs`).
 
 A late trade corrects the candles it belongs to. Closed ones are given out again with the next
 revision, as far as memory goes (`memory_minutes`, for larger intervals the bars that overlap it);
@@ -34,15 +35,13 @@ from tapewatch.model.events import (
     InstrumentId,
     Metric,
     Micros,
-    Side,
-    Trade,
+    Second,
 )
 from tapewatch.model.times import MINUTE, SECOND, Interval
 from tapewatch.ports import Measure, Plugin
 from tapewatch.process._bars import Bar, Level, to_candle
 from tapewatch.process._proof import Proof
 
-_BUY = Side.BUY
 _NEVER = Micros(0)
 _STEPPED_BACK = 100  # late live trades in a row that mean that the venue's clock went back
 
@@ -62,8 +61,7 @@ class CandleState(Struct):
     larger: list[Level]
     quiet_bars: int
     grace: int  # microseconds
-    edge: Micros = Micros(0)  # trades from the newest up to here only add up
-    show_at: Micros = Micros(0)  # the growing base bar is not shown before this
+    show_at: Micros = Micros(0)  # parts of a second that was shown wait until this
     shown: int = 0  # trades in it when it was shown last
     reached: Micros = Micros(0)  # what lies before this is closed
     newest: Micros = Micros(0)  # time of the last trade in the closed bars
@@ -76,26 +74,7 @@ class CandleState(Struct):
     proof: Proof = field(default_factory=Proof)
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
-        if type(event) is Trade:
-            ts = event.ts
-            bar = self.base.bar
-            if ts < self.edge and bar.last <= ts and not event.repaired:
-                # The common case, written out: this is the cost of a trade.
-                price = event.price
-                size = event.size
-                bar.last = ts
-                bar.last_id = event.id
-                bar.close = price
-                if price > bar.high:
-                    bar.high = price
-                elif price < bar.low:
-                    bar.low = price
-                bar.volume += size
-                bar.quote_volume += price * size
-                bar.trades += event.count
-                if event.side is _BUY:
-                    bar.buy_volume += size
-                return ()
+        if type(event) is Second:
             return self._take(event)
         if event.channel != self.channel:
             return ()
@@ -120,42 +99,42 @@ class CandleState(Struct):
             self.shown = self.base.bar.trades
         return said
 
-    def _take(self, trade: Trade) -> list[AnyEvent] | tuple[()]:
-        """Add a trade that is more than one to add up: the first of a second, a late one, ..."""
-        ts = trade.ts
-        if trade.channel != self.channel:
-            self._switch(trade.channel)
-        if ts < self.reached:
-            return self._take_late(trade)
+    def _take(self, part: Second) -> list[AnyEvent] | tuple[()]:
+        if part.channel != self.channel:
+            self._switch(part.channel)
+        if part.ts < self.reached:
+            return self._take_late(part)
         # Corrections come first: closing a bar may push the oldest one out of memory.
-        said = self._correct(trade.recv) if self.stale and ts >= self.show_at else []
-        if not self.base.live or ts >= self.base.end:
-            said += self._advance(ts, trade.recv)
-        self._resume(trade)
-        self.base.bar.insert(trade)
-        if ts >= self.show_at:
-            self.show_at = Micros(ts - ts % SECOND + SECOND)
-            self.shown = self.base.bar.trades
-            said.append(self._show(self.base, trade.recv))
-        self.edge = min(self.show_at, self.base.end)
+        said = self._correct(part.recv) if self.stale and part.ts >= self.show_at else []
+        base = self.base
+        if not base.live or part.ts >= base.end:
+            said += self._advance(part.ts, part.recv)
+        self._resume(part)
+        base.bar.insert(part)
+        if part.reached >= base.end:
+            return said + self._advance(part.reached, part.recv)
+        if part.ts >= self.show_at:
+            self.show_at = Micros(part.ts + SECOND)
+            self.shown = base.bar.trades
+            said.append(self._show(base, part.recv))
         return said
 
-    def _take_late(self, trade: Trade) -> tuple[()]:
+    def _take_late(self, part: Second) -> tuple[()]:
         """Correct closed candles; they are given out again within a second."""
-        corrected = self.base.correct(trade, self.reached)
+        corrected = self.base.correct(part, self.reached)
         for level in self.larger:
-            if level.live and trade.ts >= level.bar.start:
-                level.bar.insert(trade)
+            if level.live and part.ts >= level.bar.start:
+                level.bar.insert(part)
             else:
-                level.correct(trade, self.reached)
+                level.correct(part, self.reached)
         self.stale = True
-        if trade.repaired:
-            self.proof.repaired(trade.ts)
+        if part.repaired:
+            self.proof.repaired(part.first)
         if not corrected:
             self.late += 1
-            self.behind += not trade.repaired
+            self.behind += not part.repaired
             if self.behind >= _STEPPED_BACK:
-                self._restart(trade.ts)
+                self._restart(part.ts)
         return ()
 
     def _advance(self, now: Micros, recv: Micros) -> list[AnyEvent]:
@@ -186,7 +165,6 @@ class CandleState(Struct):
         else:
             self.quiet += 1
         self.reached = end
-        self.edge = _NEVER
         if not self.interrupted and self.quiet < self.quiet_bars:
             self._begin(end, bar.close)
         self.proof.forget(self._horizon())
@@ -198,23 +176,21 @@ class CandleState(Struct):
                 level.begin(ts, price)
         self.reached = self.base.bar.start
         self.shown = 0
-        self.edge = _NEVER  # until the bar has its first trade
 
-    def _resume(self, trade: Trade) -> None:
+    def _resume(self, part: Second) -> None:
         if not self.base.live:
-            self._begin(trade.ts, trade.price)
+            self._begin(part.ts, part.open)
         self.interrupted = False
         self.quiet = self.behind = 0
-        self.proof.resumed(trade.ts)
-        if trade.repaired:
-            self.proof.repaired(trade.ts)
+        self.proof.resumed(part.first)
+        if part.repaired:
+            self.proof.repaired(part.first)
 
     def _break(self, first: int = 0, last: int = -1) -> None:
         """Trades are missing: from the last one that we have until the next that comes."""
         since = self._newest()
         self.proof.gap(since, first, last)
         self.interrupted = True
-        self.edge = _NEVER
         for level in (self.base, *self.larger):
             self.stale |= level.touch(since, self.reached)
 
@@ -257,7 +233,7 @@ class CandleState(Struct):
             level.past.clear()
             level.show_at = Micros(0)
         self.proof = Proof(self.proof.vouched)
-        self.show_at = self.edge = self.newest = _NEVER
+        self.show_at = self.newest = _NEVER
         self.quiet = self.behind = self.shown = 0
         self.reached = self.base.interval.floor(ts)
 
@@ -285,7 +261,7 @@ class Candles:
 
     def __init__(self, name: str, config: CandlesConfig, intervals: list[Interval]) -> None:
         self.name = name
-        self.wants: frozenset[type[Event]] = frozenset({Trade, Gap, Coverage})
+        self.wants: frozenset[type[Event]] = frozenset({Second, Gap, Coverage})
         self.gives: frozenset[type[Event]] = frozenset({Candle, Metric})
         self.state = CandleState
         self.measures = (

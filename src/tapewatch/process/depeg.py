@@ -90,7 +90,7 @@ class DepegState(Struct):
         venue, pair = split_id(event.inst)
         if pair not in _PAIRS:
             return ()
-        price = event.price if type(event) is Second else event.last
+        price = event.close if type(event) is Second else event.last
         ts = min(event.ts, event.recv)
         venues = self.prices.setdefault(pair, {})
         known = venues.get(venue)
@@ -216,12 +216,14 @@ def _metric(
 def _seconds(of_usdc: float) -> list[AnyEvent]:
     """Two minutes of BTC in dollars and in USDC, which slips after one."""
     return [
-        Second(_stage.at(n), _stage.at(n), f"proof:BTC/{quote}", price, 1.0, 1.0, 1.0, 2)
+        second
         for n in range(120)
         for quote, price in (
             ("USD", 60_000.0 + n % 7),
             ("USDC", (60_000.0 + n % 7) / (of_usdc if n > 60 else 1.0)),
         )
+        for second in _stage.seconds([_stage.trade(n, n, price, 1.0, inst=f"proof:BTC/{quote}")])
+        if type(second) is Second
     ]
 
 

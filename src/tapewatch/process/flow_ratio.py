@@ -3,6 +3,9 @@
 `buy_ratio` is the worth of taker buys over all that was traded, 0 to 1; `cvd` is buys less sells in
 units of quote; `vwap` is worth over size. All over rolling windows; `cvd` and `vwap` of `day` begin
 at midnight UTC. PARTIAL while there is less history than the window, or a Gap in it.
+
+Seconds are put together to blocks of five, as often as anything is told: a second costs three
+additions. What comes late counts with the running block.
 """
 
 from typing import Any
@@ -24,9 +27,16 @@ from tapewatch.ports import Measure, Plugin, Proof
 from tapewatch.process import _stage
 from tapewatch.stream.window import Sums
 
-_WINDOWS = (("1m", MINUTE), ("5m", 5 * MINUTE), ("1h", HOUR), ("24h", DAY))
+_BLOCK = 5 * SECOND
+# label, length, how often it is told
+_WINDOWS = (
+    ("1m", MINUTE, _BLOCK),
+    ("5m", 5 * MINUTE, _BLOCK),
+    ("1h", HOUR, MINUTE),
+    ("24h", DAY, MINUTE),
+)
 _STEPS = 60
-_SLOWEST = MINUTE
+_GRACE = 2 * SECOND
 
 
 class FlowRatioConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -34,19 +44,37 @@ class FlowRatioConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Span(Struct, array_like=True):
-    """One window: what was bought and sold by takers, in quote; and how much, in base."""
+    """One window: what was bought and sold by takers, in quote; and how much, in base.
+
+    Blocks wait until it is `due`, because it is not looked at before.
+    """
 
     label: str
     every: int
     bought: Sums
     sold: Sums
     size: Sums
-    told: Micros = Micros(0)
+    due: Micros = Micros(0)
+    waiting_bought: float = 0.0
+    waiting_sold: float = 0.0
+    waiting_size: float = 0.0
 
     def take(self, ts: Micros, bought: float, sold: float, size: float) -> None:
-        self.bought.add(ts, bought)
-        self.sold.add(ts, sold)
-        self.size.add(ts, size)
+        if not self.due:
+            self.due = Micros(ts - ts % self.every + self.every)
+        self.waiting_bought += bought
+        self.waiting_sold += sold
+        self.waiting_size += size
+
+    def turn(self) -> Micros:
+        """Count what waits. Gives the last moment that is counted."""
+        last = Micros(self.due - 1)
+        self.bought.add(last, self.waiting_bought)
+        self.sold.add(last, self.waiting_sold)
+        self.size.add(last, self.waiting_size)
+        self.waiting_bought = self.waiting_sold = self.waiting_size = 0.0
+        self.due = Micros(0)
+        return last
 
 
 class Day(Struct, array_like=True):
@@ -63,37 +91,47 @@ class FlowRatioState(Struct):
     inst: InstrumentId
     spans: list[Span]
     day: Day
-    edge: Micros = Micros(0)  # up to here all is counted
+    end: Micros = Micros(0)  # of the running block
+    bought: float = 0.0  # in it
+    sold: float = 0.0
+    size: float = 0.0
     broken: Micros = Micros(0)
     told: Micros = Micros(0)  # of the day
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
-        if type(event) is Second:
-            edge = Micros(event.ts + SECOND)
-            return self._turn(edge, event.recv, event.bought, event.sold, event.size)
-        self.broken = event.ts
-        self.day.is_whole = False
-        return ()
+        if type(event) is Gap:
+            self.broken = event.ts
+            self.day.is_whole = False
+            return ()
+        said: list[AnyEvent] | tuple[()] = ()
+        if event.ts >= self.end:
+            said = self._turn(event.ts, event.recv) if self.end else ()
+            self.end = Micros(event.ts - event.ts % _BLOCK + _BLOCK)
+        self.bought += event.bought
+        self.sold += event.sold
+        self.size += event.size
+        return said
 
     def next_timer(self) -> Micros | None:
-        is_alive = self.spans[0].size.total > 0
-        return Micros(self.edge + 2 * SECOND) if is_alive else None
+        is_alive = self.size > 0 or self.spans[0].size.total > 0
+        return Micros(self.end + _GRACE) if is_alive else None
 
     def on_timer(self, at: Micros) -> list[AnyEvent] | tuple[()]:
-        return self._turn(Micros(self.edge + SECOND), at, 0.0, 0.0, 0.0)
+        said = self._turn(self.end, at)
+        self.end = Micros(self.end + _BLOCK)
+        return said
 
-    def _turn(
-        self, edge: Micros, recv: Micros, bought: float, sold: float, size: float
-    ) -> list[AnyEvent] | tuple[()]:
-        if edge <= self.edge:
-            return ()
-        self.edge = edge
-        last = Micros(edge - 1)
+    def _turn(self, now: Micros, recv: Micros) -> list[AnyEvent]:
+        """The running block is over; time has come to `now`."""
+        last = Micros(self.end - 1)
+        bought, sold, size = self.bought, self.sold, self.size
+        self.bought = self.sold = self.size = 0.0
         self._take_day(last, bought, sold, size)
         said: list[AnyEvent] = []
         for span in self.spans:
             span.take(last, bought, sold, size)
-            said += self._tell(span, last, recv)
+            if now >= span.due:
+                said += self._tell(span, span.turn(), recv)
         return said + self._tell_day(last, recv)
 
     def _take_day(self, ts: Micros, bought: float, sold: float, size: float) -> None:
@@ -107,9 +145,6 @@ class FlowRatioState(Struct):
         day.size += size
 
     def _tell(self, span: Span, ts: Micros, recv: Micros) -> list[AnyEvent]:
-        if ts < span.told + span.every:
-            return []
-        span.told = ts
         is_whole = span.size.is_whole and self.broken < span.size.begins
         bought, sold, size = span.bought.total, span.sold.total, span.size.total
         worth = bought + sold
@@ -123,7 +158,7 @@ class FlowRatioState(Struct):
         ]
 
     def _tell_day(self, ts: Micros, recv: Micros) -> list[AnyEvent]:
-        if ts < self.told + _SLOWEST:
+        if ts < self.told + MINUTE:
             return []
         self.told = ts
         day = self.day
@@ -147,7 +182,7 @@ class FlowRatio:
         self.wants: frozenset[type[Event]] = frozenset({Second, Gap})
         self.gives: frozenset[type[Event]] = frozenset({Metric})
         self.state = FlowRatioState
-        labels = tuple(label for label, _ in _WINDOWS)
+        labels = tuple(label for label, *_ in _WINDOWS)
         long = ("1h", "24h", "day")
         self.measures = (
             Measure("buy_ratio", labels, "ratio", "worth of taker buys over all that was traded"),
@@ -160,16 +195,16 @@ class FlowRatio:
         return inst
 
     def fresh(self, key: str) -> FlowRatioState:
-        return FlowRatioState(key, [_span(label, length) for label, length in _WINDOWS], Day())
+        return FlowRatioState(key, [_span(*window) for window in _WINDOWS], Day())
 
     def adopt(self, state: FlowRatioState) -> FlowRatioState:
         return state
 
 
-def _span(label: str, length: int) -> Span:
-    step = length // _STEPS
-    every = min(_SLOWEST, max(5 * SECOND, step))
-    return Span(label, every, Sums(step, _STEPS), Sums(step, _STEPS), Sums(step, _STEPS))
+def _span(label: str, length: int, every: int) -> Span:
+    step = max(length // _STEPS, _BLOCK)
+    count = length // step
+    return Span(label, every, Sums(step, count), Sums(step, count), Sums(step, count))
 
 
 def _positive() -> list[AnyEvent]:

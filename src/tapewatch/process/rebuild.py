@@ -6,13 +6,16 @@ the stretch of time of which a backfill got everything there is. The sums are th
 
 from collections.abc import Iterable
 from itertools import groupby
+from math import inf
 
 from msgspec.structs import replace
 
 from tapewatch.model.events import AnyEvent, Candle, InstrumentId, Micros, Trade
 from tapewatch.model.times import Interval
 from tapewatch.process._proof import Proof
+from tapewatch.process._worth import Worth
 from tapewatch.process.candles import Candles
+from tapewatch.process.seconds import SecondsState
 
 
 class Rebuild:
@@ -24,6 +27,7 @@ class Rebuild:
     def __init__(
         self, candles: Candles, inst: InstrumentId, since: Micros, until: Micros, *, spans: bool
     ) -> None:
+        self._seconds = SecondsState(inst, Worth.of(inst), limit=inf)  # no orders
         self._state = candles.fresh(inst)
         # Holes are judged here, by the ids; the state is to say only what came by REST.
         self._state.proof = Proof(vouched=True, holes=[])
@@ -40,11 +44,12 @@ class Rebuild:
             if self._last is not None and int(trade.id) <= int(self._last.id):
                 continue  # told twice, or out of its order by a venue that set its clock
             self._note(trade)
-            self._keep(self._state.on_event(trade))
+            self._hear(self._seconds.on_event(trade))
             self._last = trade
 
     def finish(self) -> list[Candle]:
         """Give the proven ones, by interval, ascending."""
+        self._hear(self._seconds.on_timer(self._until))
         end = max(self._until, self._last.ts if self._last is not None else self._until)
         while (at := self._state.next_timer()) is not None and at <= end + self._state.grace:
             self._keep(self._state.on_timer(at))
@@ -72,6 +77,10 @@ class Rebuild:
             self._holes.append((before.ts, Micros(ts + 1)))
         if ts >= self._until:
             self._holes.append((max(before.ts, self._until), Micros(ts + 1)))
+
+    def _hear(self, said: Iterable[AnyEvent]) -> None:
+        for second in said:
+            self._keep(self._state.on_event(second))
 
     def _keep(self, said: Iterable[AnyEvent]) -> None:
         for event in said:

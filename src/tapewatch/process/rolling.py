@@ -1,9 +1,9 @@
 """How much the price changed in the last 24 hours and in a short window, from prices in memory.
 
 The reference is the last price at or before the beginning of the window, to the width of a
-sample: 1/288 of the longer window (5 min of 24 h), 1/60 of the shorter one. Prices come from
-trades, and from the venue's ticker where no trade came for a minute. A trade that comes late
-changes nothing: the samples it would belong to stay.
+sample: 1/288 of the longer window (5 min of 24 h), 1/60 of the shorter one. Prices are those at
+which seconds close, and the venue's ticker where no trade came for a minute. A trade that comes
+late changes nothing: the samples it would belong to stay.
 
 `quality` is PARTIAL while there is less history than the window, or a Gap within it; SAMPLED if
 the price came from a ticker. A change is told at most once a second of event time; in silence
@@ -23,8 +23,8 @@ from tapewatch.model.events import (
     Metric,
     Micros,
     Quality,
+    Second,
     Ticker,
-    Trade,
 )
 from tapewatch.model.times import DAY, MINUTE, SECOND, Interval
 from tapewatch.ports import Measure, Plugin
@@ -44,6 +44,17 @@ class Window(Struct, array_like=True):
     label: str
     length: int
     samples: Samples
+    before: float = 0.0  # the price at the beginning of the window
+    turn: Micros = _NEVER  # when a sample is due, or `before` is another one
+
+    def reach(self, now: Micros, price: float) -> None:
+        """Let `price` hold until now, and look up again what the window begins with."""
+        samples, width = self.samples, self.samples.width
+        samples.reach(now, price)
+        begin = now - self.length
+        self.before = samples.at(Micros(begin)) or 0.0
+        begun = begin - begin % width + width + self.length
+        self.turn = Micros(min(now - now % width + width, begun))
 
 
 class RollingState(Struct):
@@ -53,7 +64,6 @@ class RollingState(Struct):
     windows: list[Window]
     price: float = 0.0
     newest: Micros = _NEVER  # time of `price`; never before anything came
-    edge: Micros = _NEVER  # until here prices are only taken note of
     told: Micros = _NEVER  # event time of the last words
     speak_at: Micros = _NEVER  # and when the next may come
     whole_since: Micros = _NEVER  # the first price, or the first after a Gap
@@ -64,20 +74,14 @@ class RollingState(Struct):
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
         kind = type(event)
-        if kind is Trade:
-            ts = event.ts
-            if self.newest <= ts < self.edge:
-                self.price = event.price
-                self.newest = ts
-                return ()
-            return self._take_trade(event)
+        if kind is Second:
+            return self._take_second(event)
         if kind is Ticker:
             if event.ts < self.traded + MINUTE:
                 return ()
             return self._take(event.ts, event.last, event.recv)
         if event.channel == self.channel:
             self.broken = True
-            self.edge = _NEVER
         return ()
 
     def next_timer(self) -> Micros | None:
@@ -91,22 +95,21 @@ class RollingState(Struct):
     def on_timer(self, at: Micros) -> list[AnyEvent]:
         now = Micros(at - _GRACE)
         for window in self.windows:
-            window.samples.reach(now, self.price)
-        self.edge = _NEVER
+            window.reach(now, self.price)
         self.speak_at = now
         return self._tell(max(now, self.newest), at)
 
-    def _take_trade(self, trade: Trade) -> list[AnyEvent] | tuple[()]:
-        if trade.ts < self.newest and trade.repaired:
+    def _take_second(self, second: Second) -> list[AnyEvent] | tuple[()]:
+        if second.repaired and second.last < self.newest:
             return ()
-        if trade.channel != self.channel:
+        if second.channel != self.channel:
             self.broken = bool(self.channel)
-            self.channel = trade.channel
-        self.traded = trade.ts
-        return self._take(trade.ts, trade.price, trade.recv)
+            self.channel = second.channel
+        self.traded = second.last
+        return self._take(second.last, second.close, second.recv)
 
     def _take(self, ts: Micros, price: float, recv: Micros) -> list[AnyEvent] | tuple[()]:
-        """Take the first price of a second, an old one, or one after a Gap."""
+        """Take a price, which may be an old one, or the first after a Gap."""
         if ts < self.newest:
             self.behind += 1
             if self.behind < _STEPPED_BACK:
@@ -114,38 +117,30 @@ class RollingState(Struct):
             self._restart()
         self.behind = 0
         for window in self.windows:
-            window.samples.reach(ts, self.price if self.newest else price)
+            if ts >= window.turn:
+                window.reach(ts, self.price if self.newest else price)
         if self.broken or not self.newest:
             self.whole_since, self.broken = ts, False
         self.price = price
         self.newest = ts
-        self.edge = Micros(ts - ts % SECOND + SECOND)
         if ts < self.speak_at:
             return ()
-        self.speak_at = self.edge
+        self.speak_at = Micros(ts - ts % SECOND + SECOND)
         return self._tell(ts, recv)
 
     def _tell(self, now: Micros, recv: Micros) -> list[AnyEvent]:
         self.told = now
         said: list[AnyEvent] = []
         for window in self.windows:
-            begin = Micros(now - window.length)
-            before = window.samples.at(begin)
-            if before:
+            if window.before:
+                change = self.price / window.before - 1.0
+                quality = self._quality(now - window.length)
                 said.append(
-                    Metric(
-                        now,
-                        recv,
-                        self.inst,
-                        window.name,
-                        self.price / before - 1.0,
-                        window.label,
-                        self._quality(begin),
-                    )
+                    Metric(now, recv, self.inst, window.name, change, window.label, quality)
                 )
         return said
 
-    def _quality(self, begin: Micros) -> Quality:
+    def _quality(self, begin: int) -> Quality:
         if self.broken or begin < self.whole_since:
             return Quality.PARTIAL
         return Quality.COMPLETE if self.newest < self.traded + MINUTE else Quality.SAMPLED
@@ -154,6 +149,7 @@ class RollingState(Struct):
         """Follow a clock that went back."""
         for window in self.windows:
             window.samples.slots = []
+            window.turn = _NEVER
         self.newest = self.told = self.speak_at = self.traded = _NEVER
 
 
@@ -162,7 +158,7 @@ class Rolling:
 
     def __init__(self, name: str, short: Interval) -> None:
         self.name = name
-        self.wants: frozenset[type[Event]] = frozenset({Trade, Ticker, Gap})
+        self.wants: frozenset[type[Event]] = frozenset({Second, Ticker, Gap})
         self.gives: frozenset[type[Event]] = frozenset({Metric})
         self.state = RollingState
         self.measures = (

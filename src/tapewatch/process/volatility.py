@@ -3,6 +3,9 @@
 A price is the last one of each second that traded; silence is a return of zero. 0.03 means that
 prices move as in a day of three per cent. PARTIAL while there is less history than the window, or
 a Gap in it.
+
+Seconds are put together to blocks of five, as often as anything is told. What comes late changes
+nothing: the price has gone on.
 """
 
 from math import log, sqrt
@@ -28,6 +31,8 @@ from tapewatch.stream.window import Sums
 NAME = "volatility"
 _WINDOWS = (("1m", MINUTE), ("5m", 5 * MINUTE), ("15m", 15 * MINUTE), ("1h", HOUR))
 _STEPS = 60
+_BLOCK = 5 * SECOND
+_GRACE = 2 * SECOND
 
 
 class VolatilityConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,36 +49,46 @@ class Span(Struct, array_like=True):
 class VolatilityState(Struct):
     inst: InstrumentId
     spans: list[Span]
-    edge: Micros = Micros(0)  # up to here all is counted
-    closed: float = 0.0  # the price then
+    end: Micros = Micros(0)  # of the running block
+    square: float = 0.0  # in it
+    closed: float = 0.0  # the price of the last second
     broken: Micros = Micros(0)
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
-        if type(event) is Second:
-            move = log(event.price / self.closed) if self.closed else 0.0
-            self.closed = event.price
-            return self._turn(Micros(event.ts + SECOND), event.recv, move * move)
-        self.broken = event.ts
-        return ()
+        if type(event) is Gap:
+            self.broken = event.ts
+            return ()
+        if event.late:
+            return ()
+        said: list[AnyEvent] | tuple[()] = ()
+        if event.ts >= self.end:
+            said = self._turn(event.recv) if self.end else ()
+            self.end = Micros(event.ts - event.ts % _BLOCK + _BLOCK)
+        if self.closed:
+            move = log(event.close / self.closed)
+            self.square += move * move
+        self.closed = event.close
+        return said
 
     def next_timer(self) -> Micros | None:
-        is_alive = any(span.squares.total > 0 for span in self.spans)
-        return Micros(self.edge + 2 * SECOND) if is_alive else None
+        is_alive = self.square > 0 or any(span.squares.total > 0 for span in self.spans)
+        return Micros(self.end + _GRACE) if is_alive else None
 
     def on_timer(self, at: Micros) -> list[AnyEvent] | tuple[()]:
-        return self._turn(Micros(self.edge + SECOND), at, 0.0)
+        said = self._turn(at)
+        self.end = Micros(self.end + _BLOCK)
+        return said
 
-    def _turn(self, edge: Micros, recv: Micros, square: float) -> list[AnyEvent] | tuple[()]:
-        if edge <= self.edge:
-            return ()
-        self.edge = edge
-        last = Micros(edge - 1)
+    def _turn(self, recv: Micros) -> list[AnyEvent]:
+        """The running block is over."""
+        last = Micros(self.end - 1)
         for span in self.spans:
-            span.squares.add(last, square)
+            span.squares.add(last, self.square)
+        self.square = 0.0
         return [word for span in self.spans for word in self._tell(span, last, recv)]
 
     def _tell(self, span: Span, ts: Micros, recv: Micros) -> list[AnyEvent]:
-        if ts < span.told + max(5 * SECOND, span.length // _STEPS):
+        if ts < span.told + max(_BLOCK, span.length // _STEPS):
             return []
         span.told = ts
         value = sqrt(max(0.0, span.squares.total) * DAY / span.length)
@@ -99,11 +114,15 @@ class Volatility:
         return inst
 
     def fresh(self, key: str) -> VolatilityState:
-        spans = [Span(label, length, Sums(length // _STEPS, _STEPS)) for label, length in _WINDOWS]
-        return VolatilityState(key, spans)
+        return VolatilityState(key, [_span(label, length) for label, length in _WINDOWS])
 
     def adopt(self, state: VolatilityState) -> VolatilityState:
         return state
+
+
+def _span(label: str, length: int) -> Span:
+    step = max(length // _STEPS, _BLOCK)
+    return Span(label, length, Sums(step, length // step))
 
 
 def _positive() -> list[AnyEvent]:

@@ -93,7 +93,11 @@ class VolumeSurgeState(Struct):
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
         if type(event) is Second:
-            return self._turn(Micros(event.ts + SECOND), event.recv, event.bought + event.sold)
+            amount = event.bought + event.sold
+            edge = Micros(event.ts + SECOND)
+            if event.late or edge <= self.edge:
+                return self._take_late(amount)
+            return self._turn(edge, event.recv, amount)
         for pace in self.paces:
             pace.broken = event.ts
         return ()
@@ -116,8 +120,15 @@ class VolumeSurgeState(Struct):
         pause = SECOND if pace.ratio >= self.loud else _SLOW
         return min(pace.told + pause + 1, pace.ends + SECOND)
 
+    def _take_late(self, amount: float) -> tuple[()]:
+        """What comes late, or a second in parts, counts with the second that was counted last."""
+        for pace in self.paces if self.edge else ():
+            pace.amount += amount
+            pace.rolling.add(Micros(self.edge - 1), amount)
+        return ()
+
     def _turn(self, edge: Micros, recv: Micros, amount: float) -> list[AnyEvent] | tuple[()]:
-        """A second is over. One from before what is counted is too late."""
+        """A second is over."""
         if edge <= self.edge:
             return ()
         self.edge = edge

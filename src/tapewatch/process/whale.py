@@ -21,8 +21,7 @@ from tapewatch.model.events import (
     Quality,
     Rate,
     Second,
-    Side,
-    Trade,
+    TakerOrder,
 )
 from tapewatch.model.times import MINUTE, SECOND
 from tapewatch.ports import Measure, Plugin, Proof
@@ -46,44 +45,21 @@ class WhaleState(Struct):
     worth: Worth
     config: WhaleConfig
     minute: Sums
-    ts: Micros = _NEVER  # of the order whose trades are coming in
-    side: Side = Side.BUY
-    amount: float = 0.0  # its worth in quote
-    size: float = 0.0
-    first: str = ""  # its first trade
-    limit: float = 0.0  # in quote: what an order must be worth to be looked at
-    told: float = 0.0  # worth of this order when it was told
+    first: str = ""  # the first trade of the order that was told
+    told: float = 0.0  # its worth then
     clear_at: Micros = _NEVER
     broken: Micros = _NEVER
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
-        if type(event) is Trade:
-            ts = event.ts
-            amount = event.price * event.size
-            if ts == self.ts and event.side is self.side:
-                self.amount += amount
-                self.size += event.size
-            else:
-                self.ts = ts
-                self.side = event.side
-                self.first = event.id
-                self.size = event.size
-                self.amount = amount
-                self.told = 0.0
-            return self._judge(event) if self.amount >= self.limit else ()
-        if type(event) is Rate:
-            self.worth.take(event)
-            self.set_limit()
-        elif type(event) is Second:
+        if type(event) is TakerOrder:
+            return self._judge(event)
+        if type(event) is Second:
             self.minute.add(event.ts, event.bought + event.sold)
+        elif type(event) is Rate:
+            self.worth.take(event)
         else:
             self.broken = event.ts
         return ()
-
-    def set_limit(self) -> None:
-        """The smaller of both floors, so that nearly every trade costs one comparison."""
-        least = min(self.config.usd_min, self.config.share_floor_usd)
-        self.limit = least / self.worth.rate if self.worth.rate else 1e300
 
     def next_timer(self) -> Micros | None:
         return self.clear_at or None
@@ -96,31 +72,34 @@ class WhaleState(Struct):
             for name, window in (("whale_usd", "1m"), ("whale_share", "1m"))
         ]
 
-    def _judge(self, trade: Trade) -> list[AnyEvent] | tuple[()]:
-        worth, rate = self.amount, self.worth.rate
+    def _judge(self, order: TakerOrder) -> list[AnyEvent] | tuple[()]:
+        if order.first != self.first:
+            self.first, self.told = order.first, 0.0
+        worth, rate = order.worth, self.worth.rate
         usd, usd_min = worth * rate, self.config.usd_min
         becomes_one = self.told * rate < usd_min <= usd  # told for its share alone before
         if worth < self.told * _LOUDER and not becomes_one:
             return ()
-        self.minute.reach(trade.ts)
+        self.minute.reach(order.ts)
         total = self.minute.total + worth  # the running second is not in it yet
         share = worth / total if total > 0 and self.minute.is_whole else 0.0
-        if usd < usd_min and share < self.config.share_min:
+        is_share = share >= self.config.share_min and usd >= self.config.share_floor_usd
+        if usd < usd_min and not is_share:
             return ()
         self.told = worth
-        self.clear_at = Micros(trade.ts + MINUTE)
+        self.clear_at = Micros(order.ts + MINUTE)
         is_whole = self.worth.measured and self.minute.is_whole
         is_whole = is_whole and self.broken < self.minute.begins
         quality = Quality.COMPLETE if is_whole else Quality.PARTIAL
-        evidence = (words(self.side, worth, self.size, self.first),)
+        evidence = (words(order),)
         said: list[AnyEvent] = [
-            Metric(trade.ts, trade.recv, self.inst, "whale_usd", usd, "1m", quality, None, evidence)
+            Metric(order.ts, order.recv, self.inst, "whale_usd", usd, "1m", quality, None, evidence)
         ]
         if share:
             others = (total - worth) * self.worth.rate
             said.append(
                 Metric(
-                    trade.ts, trade.recv, self.inst, "whale_share", share, "1m", quality, others,
+                    order.ts, order.recv, self.inst, "whale_share", share, "1m", quality, others,
                     evidence,
                 )
             )  # fmt: skip
@@ -132,7 +111,7 @@ class Whale:
 
     def __init__(self, name: str, config: WhaleConfig) -> None:
         self.name = name
-        self.wants: frozenset[type[Event]] = frozenset({Trade, Second, Rate, Gap})
+        self.wants: frozenset[type[Event]] = frozenset({TakerOrder, Second, Rate, Gap})
         self.gives: frozenset[type[Event]] = frozenset({Metric})
         self.state = WhaleState
         self.measures = (
@@ -147,6 +126,7 @@ class Whale:
                 sparse=True,
             ),
         )
+        self.order_usd_min = min(config.usd_min, config.share_floor_usd)
         self._config = config
 
     def key(self, event: Any) -> str:
@@ -158,13 +138,18 @@ class Whale:
 
     def adopt(self, state: WhaleState) -> WhaleState:
         state.config = self._config
-        state.set_limit()
         return state
 
 
 def _positive() -> list[AnyEvent]:
-    return [*_stage.quiet(90), _stage.trade(90, 9_000, 60_000.0, 20.0)]
+    """Less than a minute: without shares, so that it is `usd_min` which is tried."""
+    return [*_stage.quiet(30), _stage.trade(30, 9_000, 60_000.0, 20.0)]
 
 
 PLUGIN = Plugin(config=WhaleConfig, build=Whale)
-PROOF = Proof("whale_usd", 1_000_000.0, _positive, lambda: list(_stage.quiet(180)))
+PROOF = Proof(
+    "whale_usd",
+    1_000_000.0,
+    lambda: _stage.seconds(_positive()),
+    lambda: _stage.seconds(_stage.quiet(180)),
+)

@@ -12,7 +12,7 @@ Trades marked `echo` tell again what another channel told: no processor sees the
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from tapewatch.model.codec import dead_letter, encode_json
 from tapewatch.model.errors import ConfigError, where
@@ -25,11 +25,19 @@ MAX_KEYS = 10_000
 _NOBODY: tuple[Handler, ...] = ()
 
 
+@runtime_checkable
+class Attentive(Protocol):
+    """A processor that wants to know who hears it. Told once, before any state is made."""
+
+    def attend(self, hearers: Sequence[Processor[Any]]) -> None: ...
+
+
 class Pipeline:
     """Raises ConfigError if two processors have one name or some feed each other in a circle."""
 
     def __init__(self, processors: Sequence[Processor[Any]], max_keys: int = MAX_KEYS) -> None:
         self.processors = arrange(processors)
+        _introduce(self.processors)
         self.counters = Counters()  # errors by processor; dropped: events of too many instruments
         self._keyed = Keyed(self.processors, max_keys)
         kinds = {kind for processor in self.processors for kind in processor.wants}
@@ -159,8 +167,21 @@ def arrange(processors: Sequence[Processor[Any]]) -> tuple[Processor[Any], ...]:
     return tuple(ordered)
 
 
+def _introduce(processors: Sequence[Processor[Any]]) -> None:
+    """Tell those who ask for it who hears them: they may do no more than these want."""
+    for each in processors:
+        if isinstance(each, Attentive):
+            each.attend([p for p in processors if p is not each and p.wants & each.gives])
+
+
 def _feeders(processor: Processor[Any], among: Sequence[Processor[Any]]) -> list[Processor[Any]]:
-    return [other for other in among if other is not processor and other.gives & processor.wants]
+    """Find whom it must come behind.
+
+    `notes` is what it takes note of and never answers: that may be told at any time, so it closes
+    no circle.
+    """
+    heard = processor.wants - getattr(processor, "notes", frozenset())
+    return [other for other in among if other is not processor and other.gives & heard]
 
 
 def _circle(waiting: Sequence[Processor[Any]]) -> str:

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapewatch.model.errors import ConfigError
-from tapewatch.model.events import Candle, Holding, Metric, Quality, Side
+from tapewatch.model.events import Candle, Holding, Metric, Quality, Second, Side, Trade
 from tapewatch.model.times import Interval
+from tapewatch.process import seconds
 from tapewatch.process.candles import PLUGIN, CandlesConfig
 from tapewatch.stream.pipeline import Pipeline
 from tests.streams import INSTS, at, coverage, gap, tick, trade
@@ -16,11 +17,17 @@ COMPLETE, REPAIRED, PARTIAL = Quality.COMPLETE, Quality.REPAIRED, Quality.PARTIA
 
 
 def pipeline(**config):
-    return Pipeline([PLUGIN.build("candles", CandlesConfig(**config))])
+    adding = seconds.PLUGIN.build("seconds", seconds.PLUGIN.config())
+    return Pipeline([adding, PLUGIN.build("candles", CandlesConfig(**config))])
 
 
 def derived(events, **config):
-    return pipeline(**{"intervals": ("1m", "5m"), **config}).process(list(events))
+    """What is said until the second of the last trade is over."""
+    events = list(events)
+    if type(events[-1]) is Trade:
+        events.append(tick((events[-1].ts - at(0)) // 1_000_000 + 1))
+    said = pipeline(**{"intervals": ("1m", "5m"), **config}).process(events)
+    return [event for event in said if type(event) is not Second]
 
 
 def candles(events, interval="1m", *, closed=True, **config):
@@ -64,13 +71,20 @@ def test_a_candle_adds_up_its_trades():
 def test_the_growing_candle_is_shown_once_a_second_of_event_time():
     events = [trade(n / 10, 100.0 + n, id_=n) for n in range(35)]
     shown = candles(events, closed=False)
-    assert [candle.close for candle in shown] == [100.0, 110.0, 120.0, 130.0]
-    assert [candle.trades for candle in shown] == [1, 11, 21, 31]
+    assert [candle.close for candle in shown] == [109.0, 119.0, 129.0, 134.0]
+    assert [candle.trades for candle in shown] == [10, 20, 30, 35]
 
 
-def test_a_tick_shows_what_came_after_the_last_showing():
-    said = candles([trade(0.1, 100.0), trade(0.5, 107.0, id_=2), tick(2.0)], closed=False)
-    assert [(candle.close, candle.trades) for candle in said] == [(100.0, 1), (107.0, 2)]
+def test_a_tick_shows_a_second_that_no_trade_ends():
+    said = candles([trade(0.1, 100.0), trade(0.5, 107.0, id_=2), tick(1.0)], closed=False)
+    assert [(candle.close, candle.trades) for candle in said] == [(107.0, 2)]
+
+
+def test_a_part_of_a_second_that_was_shown_waits_for_the_next():
+    events = [trade(0.1, 100.0), gap(0.3), trade(0.5, 107.0, id_=2), trade(1.5, 108.0, id_=3)]
+    assert [candle.close for candle in candles(events, closed=False)] == [100.0, 108.0]
+    said = candles([*events[:3], tick(1.0), tick(2.0)], closed=False)
+    assert [candle.close for candle in said] == [100.0, 107.0]
 
 
 def test_nothing_new_is_not_shown_again():
@@ -78,8 +92,8 @@ def test_nothing_new_is_not_shown_again():
 
 
 def test_a_tick_behind_the_end_closes_a_quiet_candle():
-    assert candles([trade(1), tick(60.9)]) == []
-    (candle,) = candles([trade(1), tick(61)])
+    assert candles([trade(1), tick(2), tick(60.9)]) == []
+    (candle,) = candles([trade(1), tick(2), tick(61)])
     assert (candle.ts, candle.trades) == (at(0), 1)
 
 
@@ -415,7 +429,16 @@ def test_restored_states_take_todays_settings():
     new = pipeline(memory_minutes=5, quiet_bars=2)
     assert new.restore(old.snapshot()) == []
     said = new.process([trade(6005, id_=301), trade(60_000, id_=302), trade(60_061, id_=303)])
-    assert len([c for c in said if c.closed and c.interval == "1m" and not c.trades]) == 2
+    assert (
+        len(
+            [
+                c
+                for c in said
+                if type(c) is Candle and c.closed and c.interval == "1m" and not c.trades
+            ]
+        )
+        == 2
+    )
 
 
 def test_other_intervals_begin_anew():
@@ -424,7 +447,7 @@ def test_other_intervals_begin_anew():
     new = pipeline(intervals=("1m", "3m"))
     assert new.restore(old.snapshot()) == []
     said = new.process([trade(2, id_=2), trade(61, id_=3)])
-    assert [c.trades for c in said if c.closed] == [1]
+    assert [c.trades for c in said if type(c) is Candle and c.closed] == [2]
 
 
 # --- against a plain recomputation ----------------------------------------------------------------
@@ -471,7 +494,7 @@ def test_the_latest_revisions_are_the_truth_whatever_comes_late(steps):
         now += step
         side = Side.BUY if buys else Side.SELL
         trades.append(trade(now - ago, 100.0 + price, price / 10, id_, side=side, count=price))
-    said = derived([*trades, tick(now + 3600)], intervals=("1m", "5m", "15m"))
+    said = derived([*trades, tick(now + 1), tick(now + 3600)], intervals=("1m", "5m", "15m"))
     for interval in ("1m", "5m", "15m"):
         closed = [c for c in said if type(c) is Candle and c.closed and c.interval == interval]
         latest = {c.ts: c for c in closed}

@@ -14,7 +14,8 @@ def pipeline():
 
 
 def second(secs, inst, price):
-    return Second(at(secs), at(secs), inst, price, 1.0, 1.0, 1.0, 2)
+    ts = at(secs)
+    return Second(ts, ts, inst, *(4 * (price,)), 1.0, 1.0, 1.0, 0.5, 2, ts, ts)
 
 
 def rows(begin, end, **prices):

@@ -4,7 +4,17 @@ from itertools import pairwise
 
 import pytest
 
-from tapewatch.model.events import Candle, Gap, Liquidation, Quality, Rate, Second, Side, Ticker
+from tapewatch.model.events import (
+    Candle,
+    Gap,
+    Liquidation,
+    Quality,
+    Rate,
+    Second,
+    Side,
+    TakerOrder,
+    Ticker,
+)
 from tapewatch.process import (
     big_trade,
     flow_ratio,
@@ -28,7 +38,7 @@ def run(module, events, **config):
     processor = module.PLUGIN.build(name, module.PLUGIN.config(**config))
     adding = seconds.PLUGIN.build("seconds", seconds.PLUGIN.config())
     said = Pipeline([adding, processor]).process(list(events))
-    return [event for event in said if type(event) is not Second]
+    return [event for event in said if type(event) not in (Second, TakerOrder)]
 
 
 def of(events, name, window=None):
@@ -217,7 +227,7 @@ def test_a_giant_does_not_eat_the_baseline():
 def test_a_big_order_without_history_says_so_and_has_no_score():
     told = of(run(big_trade, [*varied(20), trade(400, 100.0, 9_000.0)]), "big_trade")
     assert (told[0].value, told[0].baseline, told[0].quality) == (0.0, None, Quality.PARTIAL)
-    assert told[0].evidence[-1] == "not enough history: 20 of 300 orders"
+    assert told[0].evidence[-1] == "not enough history: 19 of 300 orders"
 
 
 # --- liquidations ---

@@ -4,7 +4,7 @@ import pytest
 
 from tapewatch.model.errors import ConfigError
 from tapewatch.model.events import Candle, Metric, Origin, Quality, Tick
-from tapewatch.process import candles
+from tapewatch.process import candles, seconds
 from tapewatch.process.reconcile import PLUGIN, ReconcileConfig
 from tapewatch.stream.pipeline import Pipeline
 from tests.streams import INSTS, at, coverage, tick, trade
@@ -135,6 +135,7 @@ def test_growing_and_other_intervals_are_left_out(pipeline):
 def test_candles_made_of_trades_agree_with_a_venue_that_saw_the_same():
     pipeline = Pipeline(
         [
+            seconds.PLUGIN.build("seconds", seconds.PLUGIN.config()),
             candles.PLUGIN.build("candles", candles.PLUGIN.config()),
             PLUGIN.build("reconcile", PLUGIN.config()),
         ]
@@ -143,11 +144,13 @@ def test_candles_made_of_trades_agree_with_a_venue_that_saw_the_same():
     trades = [trade(1, 99.0, id_=1), coverage(1, 1, 1), trade(2, 99.0, id_=2)]
     trades += [trade(secs, price, id_=n) for n, (secs, price) in enumerate(prices.items(), 3)]
     theirs = candle(VENUE, 1, open=100.0, high=104.0, low=98.0, close=101.0, volume=4.0, trades=4)
-    said = pipeline.process([*trades, tick(122), theirs])
+    said = pipeline.process([*trades, tick(111), tick(122), theirs])
     assert [(m.value, m.quality) for m in mismatches(said)] == [(0.0, Quality.COMPLETE)]
     lost = [event for event in trades if event.ts != at(90)]
     pipeline = Pipeline(pipeline.processors)
-    said = pipeline.process([*lost, tick(122), theirs, Tick(at(140), at(140), "binance")])
+    said = pipeline.process(
+        [*lost, tick(111), tick(122), theirs, Tick(at(140), at(140), "binance")]
+    )
     assert mismatches(said)[-1].value == pytest.approx(0.25)
     assert "low 100, theirs 98" in mismatches(said)[-1].evidence
 

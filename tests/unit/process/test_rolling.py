@@ -3,7 +3,8 @@ from itertools import pairwise
 import pytest
 
 from tapewatch.model.errors import ConfigError
-from tapewatch.model.events import Quality, Ticker
+from tapewatch.model.events import Metric, Quality, Ticker, Trade
+from tapewatch.process import seconds
 from tapewatch.process.rolling import PLUGIN, RollingConfig
 from tapewatch.stream.pipeline import Pipeline
 from tests.streams import INSTS, at, gap, tick, trade
@@ -12,11 +13,17 @@ HOUR, DAY = 3600.0, 86_400.0
 
 
 def pipeline(**config):
-    return Pipeline([PLUGIN.build("rolling", RollingConfig(**config))])
+    adding = seconds.PLUGIN.build("seconds", seconds.PLUGIN.config())
+    return Pipeline([adding, PLUGIN.build("rolling", RollingConfig(**config))])
 
 
 def changes(events, name="change_short", **config):
-    return [event for event in pipeline(**config).process(list(events)) if event.name == name]
+    """What is said until the second of the last trade is over."""
+    events = list(events)
+    if type(events[-1]) is Trade:
+        events.append(tick((events[-1].ts - at(0)) // 1_000_000 + 1))
+    said = pipeline(**config).process(events)
+    return [event for event in said if type(event) is Metric and event.name == name]
 
 
 def ticker(secs, last):
@@ -64,11 +71,11 @@ def test_the_short_window_can_be_set():
 
 def test_told_once_a_second_of_event_time():
     events = [trade(n / 10, 100.0 + n, id_=n) for n in range(30)]
-    assert [event.ts for event in changes(events)] == [at(0), at(1), at(2)]
+    assert [event.ts for event in changes(events)] == [at(0.9), at(1.9), at(2.9)]
 
 
 def test_a_tick_tells_the_last_price_of_a_quiet_second():
-    said = changes([trade(0.1, 100.0), trade(0.5, 150.0), tick(3.0)])
+    said = changes([trade(0.1, 100.0), trade(1.5, 150.0), tick(2.0)])
     assert [event.value for event in said] == [0.0, pytest.approx(0.5)]
 
 
@@ -113,7 +120,7 @@ def test_without_trades_the_ticker_tells_and_is_marked_as_sampled():
 
 
 def test_while_trades_flow_the_ticker_is_left_out():
-    said = changes([trade(0.0, 100.0), ticker(5.0, 500.0), trade(10.0, 101.0)])
+    said = changes([trade(0.0, 100.0), tick(1.0), ticker(5.0, 500.0), trade(10.0, 101.0)])
     assert [event.value for event in said] == [0.0, pytest.approx(0.01)]
 
 
@@ -145,8 +152,9 @@ def test_another_short_window_begins_anew_and_the_long_one_stays():
     old.process(steady(2 * HOUR))
     new = pipeline(short="5m")
     assert new.restore(old.snapshot()) == []
-    said = new.process([trade(2 * HOUR, 150.0)])
-    assert [(event.window, event.value) for event in said] == [
+    said = new.process([trade(2 * HOUR, 150.0), tick(2 * HOUR + 1)])
+    changed = [event for event in said if type(event) is Metric]
+    assert [(event.window, event.value) for event in changed][-2:] == [
         ("24h", pytest.approx(0.5)),
         ("5m", pytest.approx(0.5)),
     ]

@@ -14,6 +14,12 @@ BTC = "binance:BTC/USDT"
 BEGIN = 1_795_200_000 * SECOND
 
 
+def second(ts, amount):
+    return Second(
+        ts, ts + 5, BTC, *(4 * (1.0,)), amount, 0.0, amount, amount, 1, ts, ts
+    )  # fmt: skip
+
+
 class EverySecond(VolumeSurgeState):
     def next_timer(self):
         return self.edge + 2 * SECOND if self.edge < self.fades else None
@@ -36,7 +42,7 @@ def told(detector, market):
             number += 1
             events.append(Tick(BEGIN + number * SECOND, BEGIN + number * SECOND, "binance"))
         ts = BEGIN + number * SECOND
-        events.append(Second(ts, ts + 5, BTC, 1.0, float(amount), 0.0, float(amount), 1))
+        events.append(second(ts, float(amount)))
         if not amount:
             events[-1] = Gap(ts, ts + 5, BTC, "aggTrade", "a hole")
         metrics += [each for each in pipeline.process(events) if type(each) is Metric]
@@ -67,7 +73,7 @@ def test_a_surge_that_ends_in_silence_is_told_each_second_until_it_is_quiet():
 def test_settings_that_became_louder_do_not_make_it_stand_still():
     state = VolumeSurge("v", VolumeSurgeConfig(warmup=3, loud=1000.0)).fresh(BTC)
     for number in range(600):
-        state.on_event(Second(BEGIN + number * SECOND, 0, BTC, 1.0, 5.0, 0.0, 5.0, 1))
+        state.on_event(second(BEGIN + number * SECOND, 5.0))
     VolumeSurge("v", VolumeSurgeConfig(warmup=3, loud=1.01)).adopt(state)
     edge = state.edge
     state.on_timer(state.next_timer())
