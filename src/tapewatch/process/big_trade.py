@@ -10,7 +10,7 @@ CLIP deviations, so a giant does not eat the baseline by which the next one is j
 0 a minute after the last one. In a quiet market it is silent.
 """
 
-from math import exp, log, sqrt
+from math import copysign, exp, log, sqrt
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
@@ -55,12 +55,12 @@ class Baseline(Struct, array_like=True):
     def take(self, value: float) -> None:
         self.count += 1
         weight = max(_FORGET, 1.0 / self.count)
+        variance = self.variance
         delta = value - self.mean
-        if self.count > 30:
-            most = CLIP * sqrt(self.variance)
-            delta = max(-most, min(most, delta))
+        if delta * delta > CLIP * CLIP * variance and self.count > 30:
+            delta = copysign(CLIP * sqrt(variance), delta)
         self.mean += weight * delta
-        self.variance = (1.0 - weight) * (self.variance + weight * delta * delta)
+        self.variance = (1.0 - weight) * (variance + weight * delta * delta)
 
     def score(self, value: float) -> float:
         return (value - self.mean) / sqrt(self.variance) if self.variance > 0 else 0.0

@@ -132,7 +132,7 @@ class VolumeSurgeState(Struct):
         if edge <= self.edge:
             return ()
         self.edge = edge
-        last = Micros(edge - 1)
+        last, loud = Micros(edge - 1), self.loud
         said: list[AnyEvent] = []
         for pace in self.paces:
             if last >= pace.ends:
@@ -141,7 +141,7 @@ class VolumeSurgeState(Struct):
             rolling, basis = pace.rolling, pace.basis
             rolling.add(last, amount)
             ratio = rolling.total / basis if basis else 0.0
-            is_loud = ratio >= self.loud or pace.ratio >= self.loud
+            is_loud = ratio >= loud or pace.ratio >= loud
             if last >= pace.told + (SECOND if is_loud else _SLOW):
                 pace.told, pace.ratio = last, ratio
                 said.append(self._tell(pace, last, recv))
