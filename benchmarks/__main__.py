@@ -11,7 +11,7 @@ from benchmarks.table import Report, Section
 
 RESULTS = Path(__file__).resolve().parent / "results"
 README = Path(__file__).resolve().parent.parent / "README.md"
-NAMES = ("duel", "symbols", "stages", "start", "alerts", "venues", "five", "soak")
+NAMES = ("duel", "symbols", "stages", "start", "alerts", "venues", "past", "five", "soak")
 USUAL = NAMES[:6]  # the others take long: ask for them
 
 
@@ -71,6 +71,10 @@ def _long(name: str, options: argparse.Namespace) -> Section:
 
         rows = venues.rows(quick=options.quick)
         return Section("By venue, us of processor time a frame", rows, peer="peer")
+    if name == "past":
+        from benchmarks import past
+
+        return Section("Would it have fired? By the clock", past.rows(quick=options.quick))
     if name == "five":
         from benchmarks import five
 
