@@ -5,7 +5,11 @@ import pytest
 
 from tapewatch.cli import _alert_silence
 from tapewatch.cli.main import main
+from tapewatch.model.events import AlertState
 from tapewatch.model.times import iso
+from tapewatch.rules.notices import State
+from tapewatch.stores.alert_log import FILE, AlertLog
+from tests.notices import SECOND, START, alert
 from tests.past import ETH, at, store, surges
 
 VALUES = [1.0, 5.0, 3.0, 1.0, 1.0, 6.0, 1.0, 1.0, 4.5, 4.5]
@@ -79,6 +83,19 @@ def test_a_mistake_is_a_sentence(tried, arguments, words):
     code, out, err = tried(*arguments)
     assert (code, out) == (2, "")
     assert words in err
+
+
+def test_what_only_was_pending_is_not_listed_as_resolved(tmp_path, capsys):
+    async def write():
+        log = AlertLog(tmp_path / FILE, clock=lambda: START)
+        over = alert(AlertState.WITHDRAWN, ts=START + 5 * SECOND, text="a surge: it did not hold")
+        await log.write(State(), [alert(AlertState.PENDING), over], [])
+        await log.close()
+
+    asyncio.run(write())
+    assert main(["alerts", "list", "--all", "--data-dir", str(tmp_path)]) == 0
+    (row,) = capsys.readouterr().out.splitlines()
+    assert row.startswith("withdrawn warning  since 2026-11-21 01:30:00  a surge: it did not hold")
 
 
 @pytest.mark.parametrize(
