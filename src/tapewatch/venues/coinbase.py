@@ -371,6 +371,7 @@ class Coinbase:
     def __init__(self, name: str, config: CoinbaseConfig) -> None:
         self.name = name
         self.limits = LIMITS
+        self.numbered = True
         self._config = config
         self._rest_url = config.rest_url.rstrip("/")
         self.past = CoinbasePast(self._rest_url, "matches")
