@@ -189,7 +189,8 @@ async def test_no_secret_is_said_at_debug_whatever_fails(tmp_path, form):
             said[path] = await ask(path)
         if form == "json":  # what commands say has one form
             for words in (
-                ("check", "--show"), ("doctor",), ("alerts", "history"), ("alerts", "why", "any"),
+                ("check", "--show"), ("doctor", "--only", "news"), ("doctor", "--only", "channels"),
+                ("alerts", "history"), ("alerts", "why", "any"),
                 *(("alerts", "send-test", name) for name in sorted(CHANNELS)),
             ):  # fmt: skip
                 child = await run(*words)
