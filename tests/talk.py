@@ -129,6 +129,7 @@ class Talk:
 
     def __init__(self, url="ws://127.0.0.1:1", limits=LIMITS):
         self.limits = limits
+        self.numbered = True
         self.url = url
 
     @property

@@ -181,6 +181,7 @@ class Dialect(Protocol):
 
     name: str
     limits: Limits
+    numbered: bool  # its trade ids ascend without holes, so that they can prove completeness
 
     def channel(self, text: str) -> str:
         """Give the canonical channel name. Raises NotFound with the nearest valid ones."""

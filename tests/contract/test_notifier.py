@@ -121,11 +121,14 @@ async def test_a_notice_comes_with_what_matters(pair):
 
 async def test_an_end_is_told_too_and_the_same_notice_may_come_twice(pair):
     channel, far = pair
-    over = notice(alert(AlertState.RESOLVED))
+    over = notice(alert(AlertState.RESOLVED, value_now=0.625))
     await channel.send(over)
     await channel.send(over)
     assert len(list(far.texts)) == 2
-    assert "resolved" in next(iter(far.texts)).lower()
+    said = next(iter(far.texts))
+    assert "resolved" in said.lower()
+    for word in ("5.2", "trade 4711", "0.625"):  # then, on what it rested, and now
+        assert word in said
 
 
 async def test_who_does_not_take_it_now_is_unavailable_and_no_secret_is_told(pair):

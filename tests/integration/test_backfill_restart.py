@@ -53,7 +53,7 @@ async def started_again(bench, *live_trades):
     """Recover as the product does, and let the processors hear what comes now."""
     parquet = Parquet(bench.folder, clock=lambda: Micros(bench.now))
     sqlite = Sqlite(bench.folder / "tapewatch.sqlite", clock=lambda: Micros(bench.now))
-    found = await recovery.recover(parquet, sqlite)
+    found = await recovery.recover(parquet, sqlite, {"binance": True})
     processors = pipeline()
     checkpoint = Checkpoint(bench.folder / "checkpoint", processors, lambda: Micros(0))
     said = []

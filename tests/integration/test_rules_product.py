@@ -96,6 +96,23 @@ async def test_an_alert_is_told_live_stored_and_shown(life):
     assert events["alerts"][1]["baseline"] == 10.0
 
 
+async def test_a_metric_is_told_live_with_its_mark_to_those_who_ask_for_it(life):
+    product = await life()
+    url = f"{product.app.server.url}/ws"
+    async with (
+        product.session.ws_connect(f"{url}?types=metric") as asked,
+        product.session.ws_connect(url) as usual,
+    ):
+        await product.tell(5.0)
+        told = json.loads((await asyncio.wait_for(asked.receive(), 60)).data)
+        while told["data"]["inst"] != BTC:  # there are those of the process, too
+            told = json.loads((await asyncio.wait_for(asked.receive(), 60)).data)
+        assert (told["type"], told["data"]["name"]) == ("metric", "volume_surge")
+        assert (told["data"]["quality"], told["data"]["baseline"]) == ("complete", 10.0)
+        first = json.loads((await asyncio.wait_for(usual.receive(), 60)).data)
+        assert first["type"] == "alert"
+
+
 async def test_a_restart_remembers_what_fires_and_ends_it_once(life):
     product = await life()
     await product.tell(5.0)

@@ -134,6 +134,7 @@ class Talk:
 class Venue:
     name = "mine"
     limits = Limits(100, 5.0, 10, 60.0, 1_000, 60.0, 30.0, 86_000.0)
+    numbered = True
 
     def channel(self, text: str) -> str:
         if text != "trades":

@@ -24,6 +24,8 @@ from tapewatch.ports import Ledger, Query
 
 PAGE = 10_000  # holes of one question
 SHOWN = 20  # holes of one hour that a person is told one by one
+_BY_ID = "by trade id"
+_UNPROVEN = "not provable: ids of this stream have no order"
 _HELD = frozenset({Holding.HAVE, Holding.REPAIRED})
 
 
@@ -79,6 +81,10 @@ class Stream(Struct):
     channel: str
     numbered: bool
     hours: list[Hour]
+
+    @property
+    def proof(self) -> str:
+        return _BY_ID if self.numbered else _UNPROVEN
 
     @property
     def complete(self) -> bool:
@@ -214,14 +220,14 @@ def lines(streams: Sequence[Stream]) -> list[str]:
 def _grade(stream: Stream, hour: Hour) -> str:
     if not stream.numbered:
         told = f"{hour.gaps} gaps told" if hour.gaps else "no gap told"
-        return f"not provable: ids of this stream have no order ({told})"
+        return f"{stream.proof} ({told})"
     begins = hour.begins % HOUR
     since = f", from {iso(hour.begins)[14:19]}" if hour is stream.hours[0] and begins else ""
     repaired = f", {hour.repaired:,} repaired" if hour.repaired else ""
     if not hour.absent:
-        return f"100 % by trade id{repaired}{since}"
+        return f"100 % {stream.proof}{repaired}{since}"
     share = hour.share or 0.0
-    return f"{min(share, 0.9999):.2%} by trade id, {hour.missing:,} absent{repaired}{since}"
+    return f"{min(share, 0.9999):.2%} {stream.proof}, {hour.missing:,} absent{repaired}{since}"
 
 
 def _of(absent: Absent) -> str:

@@ -85,7 +85,7 @@ def list_alerts(
 
 def _alert_row(alert: Alert) -> str:
     since = iso(alert.since or alert.ts)[:19].replace("T", " ")
-    return f"{alert.state.value:<8} {alert.severity:<8} since {since}  {alert.text}  [{alert.id}]"
+    return f"{alert.state.value:<9} {alert.severity:<8} since {since}  {alert.text}  [{alert.id}]"
 
 
 def history(

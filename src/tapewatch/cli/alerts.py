@@ -13,6 +13,8 @@ from tapewatch.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from tapewatch.rules.preview import Report
+    from tapewatch.rules.rule import Rule
+    from tapewatch.runtime.plan import Plan
 
 app = App(name="alerts", help="Try rules on the past; see what became of alerts.")
 app.command(_alert_log.list_alerts, name="list")
@@ -97,13 +99,64 @@ def would_it_have_fired(
     json
         One JSON object, for programs.
     """
+    from tapewatch.rules.change import Change
+
+    wish, source = wish or Wish(), source or Source()
+    plan = _plan(source)
+    change = Change(
+        rule=rule, when=wish.when, resolve_when=wish.resolve_when, instruments=wish.instruments,
+        hold_secs=wish.hold_secs,
+    )  # fmt: skip
+    report = _report(change.of(plan.rules.rules), wish.sweep, source, plan)
+    return _show(report, limit, json=json)
+
+
+@app.command
+def preview(
+    *,
+    file: Annotated[Path, Parameter(name=["--file", "-f"])],
+    sweep: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
+    source: Source | None = None,
+    limit: int = 20,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Would the rules of a file have fired? Each is asked as by `test`, and none is put in force.
+
+    Parameters
+    ----------
+    file
+        A rule as settings have it (`name`, `when`, ...), or several under `rules`.
+    sweep
+        Other thresholds beside those of the rules: `2%,3%,4%`.
+    limit
+        So many firings and notices of each are listed.
+    json
+        One JSON object a line for each rule, for programs.
+    """
+    from tapewatch.rules.rulebook import words_of
+    from tapewatch.runtime.rule_file import rules_in
+
+    source = source or Source()
+    plan = _plan(source)
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+    worst = 0
+    for number, rule in enumerate(rules_in(str(file), text, words_of(plan.rules.measures))):
+        if number and not json:
+            print()
+        worst = max(worst, _show(_report(rule, sweep, source, plan), limit, json=json))
+    return worst
+
+
+def _show(report: "Report", limit: int, *, json: bool) -> int:
     import sys
 
     import msgspec
 
     from tapewatch.cli._preview import lines
 
-    report = _ask(rule, wish or Wish(), source or Source())
     if json:
         print(msgspec.json.encode(report).decode())
     else:
@@ -114,27 +167,24 @@ def would_it_have_fired(
     return 0
 
 
-def _ask(rule: str, wish: Wish, source: Source) -> "Report":
+def _plan(source: Source) -> "Plan":
+    from tapewatch.runtime import launch
+
+    return launch.plan_of(launch.load(source.config))
+
+
+def _report(rule: "Rule", sweep: str, source: Source, plan: "Plan") -> "Report":
     import asyncio
     import sys
     from functools import partial
 
-    from tapewatch.rules.change import Change
     from tapewatch.rules.preview import Question
-    from tapewatch.runtime import launch
     from tapewatch.runtime.preview import preview
 
-    plan = launch.plan_of(launch.load(source.config))
     folder = source.data_dir or plan.data_dir
     if not folder.is_dir():
         raise ConfigError(f"there is no data folder {folder}: name the right one with --data-dir")
-    change = Change(
-        rule=rule, when=wish.when, resolve_when=wish.resolve_when, instruments=wish.instruments,
-        hold_secs=wish.hold_secs,
-    )  # fmt: skip
     since, until = span(source.since, source.until)
-    question = Question(
-        rule=change.of(plan.rules.rules), since=since, until=until, sweep=wish.sweep
-    )
+    question = Question(rule=rule, since=since, until=until, sweep=sweep)
     say = partial(print, file=sys.stderr)
     return asyncio.run(preview(folder, question, plan, from_trades=source.from_trades, say=say))

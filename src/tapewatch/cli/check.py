@@ -70,6 +70,7 @@ def _load(config: Path | None, options: tuple[str, ...]) -> "tuple[Loaded, RuleS
 
 def _talk(loaded: "Loaded", rules: "RuleSet") -> None:
     from tapewatch.cli._complain import tell
+    from tapewatch.model.address import shown
 
     for notice in loaded.notices:
         tell(f"{notice}\n")
@@ -79,7 +80,7 @@ def _talk(loaded: "Loaded", rules: "RuleSet") -> None:
         if config.enabled
     ]
     news = loaded.settings.news
-    collected += [f"news ({', '.join(news.sources)})"] if news.enabled else []
+    collected += [f"news ({', '.join(map(shown, news.sources))})"] if news.enabled else []
     count = len(loaded.notices)
     notices = f", {count} notice{'s' if count != 1 else ''}" if count else ""
     tell(f"The settings are valid{notices}: {', '.join(collected)}.")

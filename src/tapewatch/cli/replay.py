@@ -51,7 +51,8 @@ def command(
     seal
         Write the hashes beside the tape, for a later `--verify`.
     derive
-        Let the processors work: candles, metrics and alerts come between the events.
+        Let the processors work: candles, metrics and alerts come between the events. What only a
+        running process measures (how long a feed was silent, so `stale_feed`) is not among them.
     config
         A settings file whose detectors and rules are used; without it they are as they come.
     """

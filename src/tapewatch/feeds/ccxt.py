@@ -27,6 +27,7 @@ from tapewatch.feeds.ccxt_links import link_of
 from tapewatch.feeds.ccxt_poll import Poller
 from tapewatch.feeds.ccxt_streams import Stream, attempt, can_stream
 from tapewatch.feeds.exchange import add_all
+from tapewatch.model.address import shown
 from tapewatch.model.errors import Unavailable
 from tapewatch.model.events import InstrumentId, Micros
 from tapewatch.model.instrument import Catalogue, Instrument, split_id
@@ -348,6 +349,6 @@ class CcxtFeed:
         if client is None:
             return
         self._dropped_at[url] = asyncio.get_running_loop().time()
-        fields = {"venue": self.name, "url": url, "reason": reason}
+        fields = {"venue": self.name, "url": shown(url), "reason": reason}
         log.warning("ccxt_dropped", extra={"fields": fields})
         client.on_error(self._module.NetworkError(reason))

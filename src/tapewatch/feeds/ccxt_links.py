@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from tapewatch.feeds.ccxt_desk import Desk
 from tapewatch.feeds.ccxt_streams import Stream
+from tapewatch.model.address import shown
 from tapewatch.model.events import Micros
 from tapewatch.ports import LinkState, LinkStatus
 
@@ -37,7 +38,7 @@ def link_of(
         route=channel,
         state=state,
         since=max(stream.since for stream in streams),
-        url=", ".join(urls),
+        url=", ".join(map(shown, urls)),
         subscriptions=len(streams),
         accepted=len(live),
         frames=sum(stream.place for stream in streams),

@@ -13,6 +13,7 @@ import logging
 import random
 from collections.abc import Iterable, Mapping
 
+from tapewatch.model.address import host_of, shown
 from tapewatch.model.errors import Unavailable
 from tapewatch.model.events import InstrumentId, Micros
 from tapewatch.model.instrument import Catalogue, Instrument
@@ -249,20 +250,19 @@ async def fetch_catalogue(dialect: Dialect, http: Http) -> list[Instrument]:
             break
         fetch = waiting.pop(0)
         answer = await http.get(fetch.url, fetch.weight)
-        where = fetch.url.partition("?")[0]
         if answer.status in FORBIDDEN:
-            host = where.partition("://")[2].partition("/")[0]
+            host = host_of(fetch.url)
             setting = f"exchanges.{dialect.name}.rest_url"
             raise Forbidden(forbidden(host, answer.status, setting))
         if answer.status != 200:
             said = f"HTTP {answer.status} " if answer.status else ""
             text = answer.body[:200].decode(errors="replace")
-            raise Unavailable(f"no list of instruments from {where}: {said}{text}")
+            raise Unavailable(f"no list of instruments from {shown(fetch.url)}: {said}{text}")
         try:
             found += dialect.instruments(answer.body)
             following = dialect.next_page(answer.body) if isinstance(dialect, Paged) else None
         except Exception as error:  # a body is decoded here; a web page is an answer too
-            raise Unavailable(f"{where} gave no list of instruments: {error}") from error
+            raise Unavailable(f"{shown(fetch.url)} gave no list of instruments: {error}") from error
         if following is not None:
             waiting.insert(0, following)
     if not found:

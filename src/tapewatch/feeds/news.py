@@ -18,6 +18,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from tapewatch.model.address import shown
 from tapewatch.model.codec import dead_letter
 from tapewatch.model.errors import BadFrame, Unavailable
 from tapewatch.model.events import Batch, DeadLetter, InstrumentId, Micros
@@ -60,7 +61,7 @@ class _Followed:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.status = LinkStatus(NAME, source.name, url=source.shown)
+        self.status = LinkStatus(NAME, source.name, url=shown(source.url))
         self.version: Version | None = None  # None: what was seen is not known yet
         self.failures = 0
         self.is_broken = False

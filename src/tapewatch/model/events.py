@@ -57,7 +57,8 @@ class Holding(Enum):
 class AlertState(Enum):
     PENDING = "pending"
     FIRING = "firing"
-    RESOLVED = "resolved"
+    RESOLVED = "resolved"  # after it fired
+    WITHDRAWN = "withdrawn"  # it was pending only: nobody was to be told
 
 
 class Event(Struct, frozen=True, gc=False, tag_field="type"):
@@ -222,7 +223,11 @@ class Metric(MarketEvent, frozen=True, gc=False, tag="metric"):
 
 
 class Alert(MarketEvent, frozen=True, gc=False, tag="alert"):
-    """A change in the life of one alert. `id` is the same from pending to resolved."""
+    """A change in the life of one alert. `id` is the same from pending to its end.
+
+    Its numbers and its evidence are those of when it began to be told: an end repeats what it was
+    when it fired, and has the number of now beside it.
+    """
 
     id: str
     rule: str
@@ -238,6 +243,7 @@ class Alert(MarketEvent, frozen=True, gc=False, tag="alert"):
     labels: tuple[str, ...] = ()  # "key=value", sorted
     notify: tuple[str, ...] = ()  # channels
     evidence: tuple[str, ...] = ()
+    value_now: float | None = None  # at the end; None before it, and where nothing is known
 
 
 class NewsItem(Event, frozen=True, gc=False, tag="news"):

@@ -23,12 +23,6 @@ class Source(Struct, frozen=True):
     name: str
     url: str
 
-    @property
-    def shown(self) -> str:
-        """The address without what may be somebody's key."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
 
 def source(text: str) -> Source:
     """Read `cryptopanic`, `https://host/feed` or `name=https://host/feed`.

@@ -43,13 +43,17 @@ def headline(alert: Alert) -> str:
 def details(alert: Alert) -> list[str]:
     """What makes it believable: numbers, since when, on what it rests, how good the data are."""
     since = alert.since or alert.ts
-    if alert.state is AlertState.RESOLVED:
-        lines = [f"since {iso(since)[:19]}Z, over after {duration(alert.ts - since)}"]
-    else:
-        lines = [f"{measured(alert)}; since {iso(since)[:19]}Z; {alert.severity}"]
-        lines += [f"rests on {each}" for each in alert.evidence]
+    is_over = alert.state is AlertState.RESOLVED
+    lines = [f"now {_now(alert)}: over after {duration(alert.ts - since)}"] if is_over else []
+    was = "it fired with " if is_over else ""
+    lines.append(f"{was}{measured(alert)}; since {iso(since)[:19]}Z; {alert.severity}")
+    lines += [f"rests on {each}" for each in alert.evidence]
     doubt = _NOT_COMPLETE.get(alert.quality)
     return [*lines, doubt] if doubt else lines
+
+
+def _now(alert: Alert) -> str:
+    return "unknown" if alert.value_now is None else f"{alert.value_now:.6g}"
 
 
 def link(notice: Notice, alert: Alert) -> str:

@@ -88,6 +88,13 @@ class Expression(Struct, frozen=True):
             known = known or told
         return known
 
+    def now(self, metric: str, values: Values) -> float | None:
+        """Tell a metric as `told` would, also where its comparison holds no more."""
+        for each in self.compared:
+            if each.metric == metric:
+                return (each.left if each.is_left else each.right)(values)
+        return None
+
 
 class _Part(Struct, frozen=True):
     """A piece that was read: a number or a condition, never both."""

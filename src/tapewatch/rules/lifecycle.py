@@ -12,7 +12,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from tapewatch.model.events import Micros
+from tapewatch.model.events import Alert, Micros
 from tapewatch.model.times import SECOND
 from tapewatch.rules.rule import Rule
 
@@ -39,6 +39,8 @@ class Life(Struct, array_like=True):
     stage: Stage = Stage.INACTIVE
     since: Micros = _NEVER  # when the condition began to hold
     known: Micros = _NEVER  # when it was last known to hold or not
+    said: Alert | None = None  # when it pended or fired: its end repeats it
+    metric: str = ""  # that was spoken of then
 
     def step(self, rule: Rule, truth: bool | None, is_over: bool | None, at: Micros) -> list[Move]:  # noqa: FBT001 - truth is what it is about
         """Hear what is true now. `is_over`: the condition to resolve."""

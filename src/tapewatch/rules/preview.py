@@ -173,7 +173,7 @@ def _withdrawn(report: Report, alerts: Iterable[Alert]) -> int:
     for alert in alerts:
         if alert.ts >= report.since:
             states.setdefault(alert.id, []).append(alert.state)
-    return list(states.values()).count([AlertState.PENDING, AlertState.RESOLVED])
+    return list(states.values()).count([AlertState.PENDING, AlertState.WITHDRAWN])
 
 
 def _swept(report: Report, rule: Rule, alerts: Sequence[Alert], policy: Policy) -> Swept:

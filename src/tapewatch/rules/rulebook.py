@@ -4,7 +4,8 @@
                                             |
                                             v  lifecycle
                                           Alert, which tells by which comparison, against which
-                                          baseline, over which window and on what evidence
+                                          baseline, over which window and on what evidence; its
+                                          end tells the same again, and why it ended
 
 A metric that no rule of its instrument names costs one dict look-up. Values older than a rule's
 `forget_secs` are unknown to it. The id of an alert is its rule, its instrument and when it began,
@@ -31,18 +32,20 @@ from tapewatch.model.instrument import split_id
 from tapewatch.ports import Measure, Processor
 from tapewatch.rules.lifecycle import Life, Move, Stage
 from tapewatch.rules.rule import Compiled, Rule, compile_rule
+from tapewatch.rules.story import duration
 
 NAME = "rules"
 _STATES = {
     Move.PENDED: AlertState.PENDING,
     Move.FIRED: AlertState.FIRING,
     Move.RESOLVED: AlertState.RESOLVED,
-    Move.WITHDRAWN: AlertState.RESOLVED,
+    Move.WITHDRAWN: AlertState.WITHDRAWN,
     Move.FORGOTTEN: AlertState.RESOLVED,
 }
+_BEGINNINGS = {Move.PENDED, Move.FIRED}
 _ENDINGS = {
     Move.RESOLVED: "it is over",
-    Move.WITHDRAWN: "it did not hold for long enough",
+    Move.WITHDRAWN: "it did not hold for long enough to fire, and ended",
     Move.FORGOTTEN: "nothing is known of it any more",
 }
 _WORST = (Quality.PARTIAL, Quality.SAMPLED, Quality.REPAIRED, Quality.COMPLETE)
@@ -111,7 +114,12 @@ class RulesState(Struct, dict=True):
     ) -> list[AnyEvent]:
         if life.stage is Stage.INACTIVE:
             self.lives.pop(compiled.rule.name, None)
-        return [self.alert(compiled, life, move, at) for move in moves]
+        return [
+            self.begun(compiled, life, move, at)
+            if move in _BEGINNINGS
+            else self._ended(compiled, life, move, at)
+            for move in moves
+        ]
 
     def _values(self, compiled: Compiled, at: Micros) -> dict[str, float]:
         oldest = at - compiled.forget
@@ -123,24 +131,49 @@ class RulesState(Struct, dict=True):
                 values[name] = found.value
         return values
 
-    def alert(self, compiled: Compiled, life: Life, move: Move, at: Micros) -> Alert:
+    def begun(self, compiled: Compiled, life: Life, move: Move, at: Micros) -> Alert:
         rule = compiled.rule
-        known = [self.heard[name] for name in compiled.names if name in self.heard]
         told = compiled.when.told({name: self.heard[name].value for name in self.heard})
         about = self.heard.get(told.metric) if told else None
-        quality = min((each.quality for each in known), key=_WORST.index, default=Quality.PARTIAL)
-        alert = Alert(
-            at, max(self.recv, at), self.inst, f"{rule.name}/{self.inst}/{life.since}", rule.name,
-            _STATES[move], rule.severity, told.value if told else 0.0, "", quality,
-            threshold=told.threshold if told else None,
-            baseline=about.baseline if about else None,
-            window=about.window if about else "",
-            since=life.since,
-            labels=tuple(sorted(f"{key}={value}" for key, value in rule.labels.items())),
-            notify=rule.notify,
-            evidence=about.evidence if about else (),
+        life.metric = told.metric if told else ""
+        life.said = _worded(
+            Alert(
+                at, max(self.recv, at), self.inst, f"{rule.name}/{self.inst}/{life.since}",
+                rule.name, _STATES[move], rule.severity, told.value if told else 0.0, "",
+                self._quality(compiled),
+                threshold=told.threshold if told else None,
+                baseline=about.baseline if about else None,
+                window=about.window if about else "",
+                since=life.since,
+                labels=tuple(sorted(f"{key}={value}" for key, value in rule.labels.items())),
+                notify=rule.notify,
+                evidence=about.evidence if about else (),
+            ),
+            rule,
+            life.metric,
         )  # fmt: skip
-        return _worded(alert, rule, told.metric if told else "", _ENDINGS.get(move, ""))
+        return life.said
+
+    def _ended(self, compiled: Compiled, life: Life, move: Move, at: Micros) -> Alert:
+        """Say again what it was, and why it is that no more."""
+        was = life.said or self.begun(compiled, life, move, at)  # of an older checkpoint
+        is_known = move is not Move.FORGOTTEN
+        now = compiled.when.now(life.metric, self._values(compiled, at)) if is_known else None
+        ending = f"{_ENDINGS[move]} after {duration(at - life.since)}"
+        number = "" if now is None else f", {life.metric} is {now:.6g} now"
+        return replace(
+            was,
+            ts=at,
+            recv=max(self.recv, at),
+            state=_STATES[move],
+            quality=min(was.quality, self._quality(compiled), key=_WORST.index),
+            text=f"{was.text}: {ending}{number}",
+            value_now=now,
+        )
+
+    def _quality(self, compiled: Compiled) -> Quality:
+        known = (self.heard[name].quality for name in compiled.names if name in self.heard)
+        return min(known, key=_WORST.index, default=Quality.PARTIAL)
 
 
 class Named(Struct, frozen=True):
@@ -203,9 +236,9 @@ class Rulebook:
         ]
 
     def firing(self) -> list[Alert]:
-        """What fires now, with the numbers of now."""
+        """What fires now, as it was said when it fired."""
         return [
-            state.alert(compiled, life, Move.FIRED, life.since)
+            life.said or state.begun(compiled, life, Move.FIRED, life.since)
             for _, state in sorted(self._states.items())
             for compiled in state.rules.all  # type: ignore[attr-defined]
             if (life := state.lives.get(compiled.rule.name)) is not None
@@ -239,7 +272,7 @@ def _opposite(truth: bool | None) -> bool | None:  # noqa: FBT001 - it is the va
     return None if truth is None else not truth
 
 
-def _worded(alert: Alert, rule: Rule, metric: str, ending: str) -> Alert:
+def _worded(alert: Alert, rule: Rule, metric: str) -> Alert:
     venue, symbol = split_id(alert.inst)
     if rule.message:
         text = rule.message.format(
@@ -251,4 +284,4 @@ def _worded(alert: Alert, rule: Rule, metric: str, ending: str) -> Alert:
     else:
         limit = "" if alert.threshold is None else f" (limit {alert.threshold:.6g})"
         text = f"{rule.name}: {symbol} on {venue}, {metric} {alert.value:.6g}{limit}"
-    return replace(alert, text=f"{text}: {ending}" if ending else text)
+    return replace(alert, text=text)

@@ -14,7 +14,9 @@ _STATES = {
     AlertState.PENDING: "began to hold, and must hold for a while before it fires",
     AlertState.FIRING: "fired",
     AlertState.RESOLVED: "resolved",
+    AlertState.WITHDRAWN: "withdrawn, never fired",
 }
+_ENDS = {AlertState.RESOLVED, AlertState.WITHDRAWN}
 
 
 class Attempt(Struct, frozen=True):
@@ -46,7 +48,7 @@ class NotTold(Struct, frozen=True):
 
 class Story(Struct, frozen=True):
     id: str
-    states: tuple[Alert, ...]  # pending, firing, resolved, as far as it came
+    states: tuple[Alert, ...]  # pending, firing and its end, as far as it came
     told: tuple[Told, ...] = ()
     not_told: tuple[NotTold, ...] = ()
 
@@ -85,7 +87,7 @@ def _head(story: Story) -> list[str]:
 
 def _state(alert: Alert) -> list[str]:
     lines = [f"  {_time(alert.ts)}  {_STATES[alert.state]}: {alert.text or measured(alert)}"]
-    if alert.state is not AlertState.RESOLVED:
+    if alert.state not in _ENDS:
         lines.append(f"                 {measured(alert)}; its data are {alert.quality.value}")
         lines += [f"                 rests on: {each}" for each in alert.evidence]
     return lines
@@ -124,8 +126,9 @@ def _end(story: Story) -> str:
     heard = f"it reached {', '.join(sorted(ways))}" if ways else "it reached nobody"
     if last is None:
         return f"  {heard}"
-    if last.state is AlertState.RESOLVED:
-        return f"  over after {duration(last.ts - (last.since or last.ts))}; {heard}"
+    if last.state in _ENDS:
+        word = "over" if last.state is AlertState.RESOLVED else "it held no more"
+        return f"  {word} after {duration(last.ts - (last.since or last.ts))}; {heard}"
     return f"  it is {last.state.value} since {iso(last.since or last.ts)}; {heard} so far"
 
 

@@ -7,7 +7,7 @@ mistake like one too few, so a rule that cries too often fails its trial.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
 
 from msgspec import Struct
@@ -71,11 +71,11 @@ class Trial(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Flaw(ValueError):
-    """A part of a trial that cannot be read: which one, and why."""
+    """A part of a trial that cannot be read: which field of it, and why."""
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, field: str, reason: str) -> None:
         super().__init__(reason)
-        self.path = path
+        self.field = field
 
 
 class Outcome(Struct, frozen=True):
@@ -85,30 +85,32 @@ class Outcome(Struct, frozen=True):
     lines: tuple[str, ...]
 
 
-def flaws(trial: Trial, words: Iterable[str]) -> list[Flaw]:
-    """Give everything in it that cannot be read."""
-    known = set(words)
-    found: list[Flaw] = []
+def flaws(trial: Trial) -> list[Flaw]:
+    """Give what of its own times cannot be read."""
+    found = [*_flaw("every", _step, trial.every)]
+    found += _flaw("start", parse_time, trial.start, Micros(0))
+    return found + (_flaw("until", span, trial.until) if trial.until else [])
 
-    def attempt(path: str, read: object, *arguments: object) -> None:
-        try:
-            read(*arguments)  # type: ignore[operator]
-        except ValueError as error:
-            found.append(Flaw(path, str(error)))
 
-    attempt("every", _step, trial.every)
-    attempt("start", parse_time, trial.start, Micros(0))
-    if trial.until:
-        attempt("until", span, trial.until)
-    for index, series in enumerate(trial.series):
-        attempt(f"series.{index}.values", values_of, series.values)
-        if series.metric not in known:
-            near = get_close_matches(series.metric, known, n=2, cutoff=0.5)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            found.append(Flaw(f"series.{index}.metric", f"unknown metric {series.metric}{hint}"))
-    for index, each in enumerate(trial.expect):
-        attempt(f"expect.{index}.at", span, each.at)
+def flaws_of_series(series: Series, known: Collection[str]) -> list[Flaw]:
+    found = _flaw("values", values_of, series.values)
+    if series.metric not in known:
+        near = get_close_matches(series.metric, known, n=2, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        found.insert(0, Flaw("metric", f"unknown metric {series.metric}{hint}"))
     return found
+
+
+def flaws_of_expected(expected: Expected) -> list[Flaw]:
+    return _flaw("at", span, expected.at)
+
+
+def _flaw(field: str, read: Callable[..., object], *arguments: object) -> list[Flaw]:
+    try:
+        read(*arguments)
+    except ValueError as error:
+        return [Flaw(field, str(error))]
+    return []
 
 
 def run(trial: Trial, rulebook: Rulebook) -> Outcome:

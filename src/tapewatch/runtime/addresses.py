@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from tapewatch.model.address import shown
 from tapewatch.model.events import Micros
 from tapewatch.model.times import DAY, SECOND
 from tapewatch.runtime.finding import BAD, GOOD, WARNING, Finding
@@ -76,7 +77,7 @@ def retired(venue: str, addresses: Mapping[str, str]) -> list[Finding]:
     """Name each address that a venue has turned off, and what to write instead."""
     return [
         Finding(
-            BAD, f"{venue} {key}", f"{url}: {each.why}", f"set exchanges.{venue}.{key} to {each.instead}"
+            BAD, f"{venue} {key}", f"{shown(url)}: {each.why}", f"set exchanges.{venue}.{key} to {each.instead}"
         )
         for key, url in addresses.items()
         for each in RETIRED
@@ -103,7 +104,7 @@ async def _tls(venue: str, key: str, url: str, now: Micros) -> Finding:
             return Finding(GOOD, what, f"{host} is this machine: not needed")
         advice = f"set exchanges.{venue}.{key} to an address with https:// or wss://"
         return Finding(
-            WARNING, what, f"{url} is not encrypted: anybody between may alter it", advice
+            WARNING, what, f"{shown(url)} is not encrypted: anybody between may alter it", advice
         )
     try:
         version, certificate = await _shake_hands(host, split.port or _SECURE[split.scheme])

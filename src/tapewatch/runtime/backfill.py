@@ -157,7 +157,8 @@ class Backfill:
         sqlite = Sqlite(self._dir / "tapewatch.sqlite", clock=self._clock)
         sink = Behind(parquet, sqlite)
         try:
-            await recovery.recover(parquet, sqlite)
+            dialect = self._wanted.venue.dialect
+            await recovery.recover(parquet, sqlite, {dialect.name: dialect.numbered})
             known = await sqlite.coverage(instrument.id)
             channel, echo = self._channel_and_echo([span.channel for span in known])
             stream = Subscription(instrument.id, channel)

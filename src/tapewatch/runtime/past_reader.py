@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from msgspec import structs
 
 from tapewatch.feeds.exchange import add_all, fetch_catalogue
+from tapewatch.model.address import host_of
 from tapewatch.model.errors import TapewatchError, Unavailable
 from tapewatch.model.instrument import Catalogue, Instrument
 from tapewatch.ports import Answer, Clock, Dialect, Fetch, Limits
@@ -89,7 +90,7 @@ class PastReader:
         status = answer.status
         words = answer.body[:200].decode(errors="replace").strip()
         if status in FORBIDDEN:
-            host = fetch.url.partition("://")[2].partition("/")[0]
+            host = host_of(fetch.url)
             setting = f"exchanges.{self._dialect.name}.rest_url"
             raise Unavailable(forbidden(host, status, setting))
         if 400 <= status < 500 and status not in TOO_MANY:

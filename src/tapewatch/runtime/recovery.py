@@ -1,18 +1,20 @@
 """Start and recovery are one path: what is on disk decides what is known.
 
 1. The store takes its folder, cuts torn journal ends, turns hours that are over into Parquet.
-2. The ledger is trimmed to the trades that are truly stored.
+2. The ledger is trimmed to the trades that are truly stored. Ids of venues that do not number their
+   trades look like any others on disk, and are kept out of it.
 3. The processors get their last checkpoint, and the trades that were stored after it.
 4. Trade chains are told the last stored id of each stream: the outage shows as a jump of ids,
    which is repaired by REST and written into the ledger like any other.
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from msgspec import Struct
 
 from tapewatch.model.events import Batch, Micros
+from tapewatch.model.instrument import split_id
 from tapewatch.model.times import HOUR
 from tapewatch.ports import Clock, Subscription
 from tapewatch.runtime.checkpoint import Checkpoint
@@ -32,11 +34,25 @@ class Found(Struct, frozen=True):
     kept: list[tuple[Subscription, bool]]  # subscriptions made at run time
 
 
-async def recover(parquet: Parquet, sqlite: Sqlite) -> Found:
-    """Steps 1 and 2. Raise ConfigError if the data folder cannot be used."""
+async def recover(parquet: Parquet, sqlite: Sqlite, numbered: Mapping[str, bool]) -> Found:
+    """Steps 1 and 2. Raise ConfigError if the data folder cannot be used.
+
+    `numbered`: by venue, whether its trades are. Of a venue that is not there only the ledger knows.
+    """
     await parquet.open()
     await sqlite.open()
-    await sqlite.trim(await parquet.stored())
+    for venue, is_numbered in numbered.items():
+        if not is_numbered:
+            await sqlite.forget(venue)
+    known = await sqlite.resume()
+    stored = await parquet.stored()
+    await sqlite.trim(
+        {
+            stream: found
+            for stream, found in stored.items()
+            if numbered.get(split_id(stream.inst)[0], stream in known)
+        }
+    )
     return Found(await sqlite.resume(), await sqlite.load())
 
 

@@ -56,8 +56,8 @@ def rules_of(loaded: Loaded, measures: Sequence[Measure]) -> RuleSet:
             hint = f"the other one is {loaded.origin(f'{_RULES}.{first[rule.name]}.name')}"
             loaded.complain(f"{path}.name", message, hint, "CFG011")
         _note_venues(loaded, f"{path}.instruments", rule.instruments)
-    for path, message, hint, column in complaints(settings.alerts.rules, words):
-        loaded.complain(f"{_RULES}.{path}", message, hint, "CFG011", column)
+        for name, message, hint, column in complaints(rule, words):
+            loaded.complain(f"{path}.{name}", message, hint, "CFG011", column)
     return found
 
 
@@ -105,10 +105,9 @@ def with_usual_rules(processors: Sequence[Processor[Any]]) -> tuple[Processor[An
 
 
 def complaints(
-    rules: Sequence[Rule], words: Mapping[str, object]
+    rule: Rule, words: Mapping[str, object]
 ) -> Iterator[tuple[str, str, str, int | None]]:
-    """Give path, message, hint and column of every mistake in rules."""
-    for index, rule in enumerate(rules):
-        for mistake in mistakes_of(rule, words):
-            message, _, hint = str(mistake).partition("; ")
-            yield f"{index}.{mistake.field}", message, hint, mistake.column
+    """Give field, message, hint and column of every mistake in a rule."""
+    for mistake in mistakes_of(rule, words):
+        message, _, hint = str(mistake).partition("; ")
+        yield mistake.field, message, hint, mistake.column

@@ -97,7 +97,9 @@ class App:
 
         Raise ConfigError if the settings cannot be used; nothing is running then.
         """
-        found = await recovery.recover(self.parquet, self.sqlite)
+        numbered = {venue.dialect.name: venue.dialect.numbered for venue in self.plan.venues}
+        numbered |= dict.fromkeys((other.name for other in self.plan.ccxt), False)
+        found = await recovery.recover(self.parquet, self.sqlite, numbered)
         catalogue = await catalogues.load(
             self.plan.venues, self.plan.data_dir / "catalogue", self._http
         )

@@ -18,7 +18,7 @@ from tapewatch.serve.context import Context
 MAX_EVENTS = 1_000
 _COLUMNS = (
     'ts, recv, inst, id, "rule", state, severity, "value", "text", quality, threshold, baseline,'
-    ' "window", since, labels, notify, evidence'
+    ' "window", since, labels, notify, evidence, value_now'
 )
 
 
@@ -61,7 +61,10 @@ class Rules(Struct, kw_only=True):
 
 
 class AlertView(Struct, kw_only=True):
-    """One change in the life of an alert; `id` is the same from pending to resolved."""
+    """One change in the life of an alert; `id` is the same from pending to its end.
+
+    The numbers are those of its beginning, also at its end.
+    """
 
     timestamp: str
     ts: Micros
@@ -82,6 +85,7 @@ class AlertView(Struct, kw_only=True):
     labels: list[str]
     notify: list[str]
     evidence: list[str]
+    value_now: float | None  # at its end
 
 
 class AlertEvents(Struct, kw_only=True):
@@ -188,6 +192,7 @@ def _alert(context: Context, row: dict[str, Any]) -> AlertView:
         labels=row["labels"] or [],
         notify=row["notify"] or [],
         evidence=row["evidence"] or [],
+        value_now=row["value_now"],
     )
 
 

@@ -22,7 +22,7 @@ from tapewatch.model.events import InstrumentId
 PRICE = "price"
 BOOK = "orderbook"
 STATES = frozenset({PRICE, BOOK, "ticker"})  # the newest replaces what came before
-EVENTS = frozenset({"trade", "liquidation", "news", "alert", "candle"})  # each one counts
+EVENTS = frozenset({"trade", "liquidation", "news", "alert", "candle", "metric"})  # each one counts
 MAX_BUFFER_BYTES = 262_144
 
 CODE_GOING_AWAY = 1001

@@ -9,7 +9,7 @@ from statistics import median
 from msgspec import Struct
 
 from tapewatch.model.errors import NotFound
-from tapewatch.model.events import InstrumentId, Micros
+from tapewatch.model.events import InstrumentId, Metric, Micros, Quality
 from tapewatch.model.instrument import split_id
 from tapewatch.model.times import iso
 from tapewatch.ports import Latest
@@ -44,6 +44,7 @@ class AtVenue(Struct, kw_only=True):
     divergence_bps: float | None = None  # of its middle price from the median
     lead_ms: float | None = None
     lead_strength: float | None = None
+    lead_why_not: str = ""  # why nothing is known of who leads
     latency_ms: float | None = None  # of its feed
 
 
@@ -152,10 +153,9 @@ def _row(
         symbol=context.native(inst),
         price=latest.price,
         why_not="no best quote has come",
-        lead_ms=latest.measured("lead_ms 5m"),
-        lead_strength=latest.measured("lead_strength 5m"),
         latency_ms=None if feed is None else feed.measured("feed_latency_ms 5s"),
     )
+    _lead(row, latest.metrics.get("lead_ms 5m"), latest.measured("lead_strength 5m"))
     if seen is not None:
         row.why_not, row.counts = seen.why_not, not seen.why_not
     quote = None if seen is None else seen.quote
@@ -165,6 +165,16 @@ def _row(
         if quote.bid and quote.ask:
             row.spread_bps = (quote.ask - quote.bid) / (quote.ask + quote.bid) * 2.0 * _BPS
     return row
+
+
+def _lead(row: AtVenue, told: Metric | None, strength: float | None) -> None:
+    """A detector that cannot say it tells 0, partial: that is not "together with the others"."""
+    if told is None:
+        return
+    if told.quality is Quality.PARTIAL:
+        row.lead_why_not = told.evidence[0] if told.evidence else "not known yet"
+    else:
+        row.lead_ms, row.lead_strength = told.value, strength
 
 
 def _best(pair: Pair) -> None:

@@ -27,7 +27,7 @@ class HourView(Struct, kw_only=True):
     first_id: int | None
     last_id: int | None
     proven_percent: float | None  # None: ids of this stream prove nothing
-    missing: int
+    missing: int | None  # None: nothing can be counted
     absent: list[AbsentIds]
     gaps: int
 
@@ -37,6 +37,7 @@ class StreamView(Struct, kw_only=True):
     symbol: str
     channel: str
     numbered: bool
+    proof: str  # by what completeness is proven, or why it cannot be
     complete: bool
     hours: list[HourView]
 
@@ -66,6 +67,7 @@ def _view(stream: Stream, context: Context) -> StreamView:
         symbol=context.native(stream.inst),
         channel=stream.channel,
         numbered=stream.numbered,
+        proof=stream.proof,
         complete=stream.complete,
         hours=[
             HourView(
@@ -75,7 +77,7 @@ def _view(stream: Stream, context: Context) -> StreamView:
                 first_id=hour.first,
                 last_id=hour.last,
                 proven_percent=None if hour.share is None else round(100 * hour.share, 4),
-                missing=hour.missing,
+                missing=hour.missing if stream.numbered else None,
                 absent=[
                     AbsentIds(
                         first=each.first,

@@ -28,6 +28,7 @@ from tapewatch.model.events import (
     Gap,
     InstrumentId,
     Liquidation,
+    Metric,
     NewsItem,
     Ticker,
     Trade,
@@ -40,7 +41,9 @@ from tapewatch.serve.views import BASE_INTERVAL
 
 MAX_EVENTS = 5_000  # of one type between two flushes
 _WRITES_AT_ONCE = 64  # then the loop gets a turn: 1,000 clients must not delay a trade by 10 ms
-_KINDS: dict[type[Event], str] = {Liquidation: "liquidation", NewsItem: "news", Alert: "alert"}
+_KINDS: dict[type[Event], str] = {
+    Liquidation: "liquidation", NewsItem: "news", Alert: "alert", Metric: "metric",
+}  # fmt: skip
 
 
 class Hub:
@@ -48,7 +51,7 @@ class Hub:
 
     name = "hub"
     wants: frozenset[type[Event]] = frozenset(
-        {Trade, Ticker, Candle, BookSnapshot, BookDelta, Gap, Liquidation, NewsItem, Alert}
+        {Trade, Ticker, Candle, BookSnapshot, BookDelta, Gap, Liquidation, NewsItem, Alert, Metric}
     )
 
     def __init__(
@@ -85,6 +88,7 @@ class Hub:
             Liquidation: self._take_event,
             NewsItem: self._take_event,
             Alert: self._take_event,
+            Metric: self._take_event,
         }
 
     # --- clients ---------------------------------------------------------------------------------

@@ -326,7 +326,7 @@ OPERATIONS: tuple[Operation, ...] = (
         text="WebSocket: events as `{type, data}`. Client text `ping` is answered by `pong`.",
         statuses=_UPGRADE,
         params=(
-            query_param("types", "With commas; all if absent", "trade,alert"),
+            query_param("types", "With commas; all but metric if absent", "trade,alert"),
             query_param("symbols", "With commas; all if absent", "BTCUSDT"),
         ),
     ),

@@ -32,6 +32,8 @@ _MAX_COMMAND_BYTES = 4_096
 _COMMANDS_PER_MINUTE = 120
 _CLOSE_SECS = 2.0
 _TYPES = sorted(EVENTS | STATES - {PRICE})
+# Dozens of numbers a second for each instrument are for those who ask for them.
+_USUAL = frozenset(_TYPES) - {"metric"}
 
 
 class Sockets:
@@ -169,4 +171,4 @@ def _types(query: dict[str, str]) -> frozenset[str]:
     if unknown:
         hint = f"valid: {', '.join(_TYPES)}"
         raise BadParameters(Fault("?types", f"unknown {', '.join(unknown)[:60]}", hint))
-    return named or frozenset(_TYPES)
+    return named or _USUAL

@@ -17,7 +17,7 @@ from tapewatch.settings import environment, planned
 from tapewatch.settings.document import parse
 from tapewatch.settings.node import Items, Path, Section, Text, find, key_place, place_of
 from tapewatch.settings.origin import Shown, list_values
-from tapewatch.settings.problems import InvalidSettings, Place, Problem, within
+from tapewatch.settings.problems import InvalidSettings, Place, Problem, in_order, within
 from tapewatch.settings.schema import Settings
 from tapewatch.settings.values import ConfigOf, Values
 
@@ -167,17 +167,7 @@ class _Reading:
                 problems = _contradictions(settings, root)
             if not problems:
                 return Loaded(settings, root, notices + _second_looks(settings, root))
-        raise InvalidSettings(_in_order(problems), notices)
-
-
-def _in_order(problems: list[Problem]) -> list[Problem]:
-    """As a person goes through a file: by line. What was told twice is told once."""
-
-    def line(problem: Problem) -> tuple[str, int, int]:
-        place = problem.place or _DEFAULT
-        return place.source, place.line, place.column
-
-    return sorted(dict.fromkeys(problems), key=line)
+        raise InvalidSettings(in_order(problems), notices)
 
 
 def _fill_exchanges(root: Section) -> None:

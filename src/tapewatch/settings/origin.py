@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from tapewatch.model.address import shown
 from tapewatch.model.secret import Secret
 from tapewatch.settings.problems import mask
 
@@ -34,7 +35,7 @@ def view(settings: Any) -> Any:
     if isinstance(settings, list | tuple | set | frozenset):
         return [view(value) for value in settings]
     if isinstance(settings, str):
-        return mask(settings)
+        return mask(shown(settings))
     if isinstance(settings, Enum):
         return settings.value
     return (

@@ -99,6 +99,17 @@ class InvalidSettings(ConfigError):
         super().__init__(f"{text}\n\n{count}. Nothing was started.")
 
 
+def in_order(problems: Sequence[Problem]) -> list[Problem]:
+    """As a person goes through a file: by line. What was told twice is told once."""
+    nowhere = Place("")
+
+    def line(problem: Problem) -> tuple[str, int, int]:
+        place = problem.place or nowhere
+        return place.source, place.line, place.column
+
+    return sorted(dict.fromkeys(problems), key=line)
+
+
 def mask(text: str) -> str:
     """Replace what looks like a secret by stars, without moving what stands behind it."""
     return _stars(_CREDENTIALS, _stars(_SECRET, text))

@@ -37,7 +37,7 @@ MIGRATIONS = (
     CREATE INDEX suppressed_at ON suppressed (at);
     """,
 )
-_ORDER = (AlertState.PENDING, AlertState.FIRING, AlertState.RESOLVED)
+_ORDER = (AlertState.PENDING, AlertState.FIRING, AlertState.RESOLVED, AlertState.WITHDRAWN)
 _decode = msgspec.msgpack.Decoder(Alert).decode
 
 

@@ -120,6 +120,10 @@ class Sqlite:
         """
         await self._call(partial(self._trim, stored))
 
+    async def forget(self, venue: str) -> None:
+        """Take back what is said of ids of this venue: they prove nothing."""
+        await self._call(partial(self._forget, venue))
+
     async def load(self) -> list[tuple[Subscription, bool]]:
         rows = await self._call(
             partial(self._select, "SELECT inst, channel, wanted FROM subscriptions ORDER BY 1, 2")
@@ -261,6 +265,12 @@ class Sqlite:
                     self._cut(base, stream, found.runs[-1][1])
                 for first, last in found.runs:
                     self._lay(base, stream, Span(first, last, Holding.HAVE, "", self._clock()))
+
+    def _forget(self, venue: str) -> None:
+        with self._transaction() as base:  # `;` comes right after `:`
+            base.execute(
+                "DELETE FROM spans WHERE inst >= ? AND inst < ?", (f"{venue}:", f"{venue};")
+            )
 
     def _cut(self, base: sqlite3.Connection, stream: Subscription, last: int) -> None:
         rows = base.execute(

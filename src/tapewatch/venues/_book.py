@@ -127,6 +127,13 @@ class BookSync:
             self.offer(snapshot, now, out)
         return self._ask(now)
 
+    def may_begin_with(self, snapshot: BookSnapshot) -> bool:
+        """Say, at little cost, whether `offer` may say yes: the held changes reach around it."""
+        held = self._held
+        if not held or self._rule(snapshot.seq, held[0]) is Step.GAP:
+            return False
+        return held[-1].seq == snapshot.seq or self._rule(snapshot.seq, held[-1]) is not Step.STALE
+
     def offer(self, snapshot: BookSnapshot, now: Micros, out: Batch) -> bool:
         """Begin with this snapshot if the held changes prove it to be in step with them."""
         held = self._held

@@ -32,7 +32,9 @@ class Orphans:
         if book.state is not State.EMPTY:
             return
         for snapshot in reversed(self._bodies):
-            if agrees(snapshot, book.held) and book.offer(replace(snapshot, inst=inst), now, out):
+            if not book.may_begin_with(snapshot) or not agrees(snapshot, book.held):
+                continue
+            if book.offer(replace(snapshot, inst=inst), now, out):
                 self._bodies.remove(snapshot)
                 return
 

@@ -121,6 +121,7 @@ class Binance:
     def __init__(self, name: str, config: BinanceConfig) -> None:
         self.name = name
         self.limits = LIMITS
+        self.numbered = True
         self._config = config
         self._api = f"{config.rest_url.rstrip('/')}/api/v3"
         self.past = BinancePast(self._api, _INTERVALS)

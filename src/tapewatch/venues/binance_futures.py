@@ -219,6 +219,7 @@ class BinanceFutures:
     def __init__(self, name: str, config: FuturesConfig) -> None:
         self.name = name
         self.limits = LIMITS
+        self.numbered = True
         self._config = config
         self._api = f"{config.rest_url.rstrip('/')}/fapi/v1"
         self.past = FuturesPast(self._api, _INTERVALS)

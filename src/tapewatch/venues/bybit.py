@@ -356,7 +356,7 @@ class Bybit:
 
     def __init__(self, name: str, config: BybitConfig) -> None:
         self.name = name
-        self.limits = LIMITS
+        self.limits, self.numbered = LIMITS, False
         self._config = config
         self._rest_url = config.rest_url.rstrip("/")
         self.past = BybitPast(self._rest_url, self.category)

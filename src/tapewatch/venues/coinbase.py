@@ -370,7 +370,7 @@ def _tickers(inst: InstrumentId, native: str, newest: Newest) -> Handler:
 class Coinbase:
     def __init__(self, name: str, config: CoinbaseConfig) -> None:
         self.name = name
-        self.limits = LIMITS
+        self.limits, self.numbered = LIMITS, True
         self._config = config
         self._rest_url = config.rest_url.rstrip("/")
         self.past = CoinbasePast(self._rest_url, "matches")

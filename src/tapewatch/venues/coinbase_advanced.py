@@ -289,6 +289,7 @@ class CoinbaseAdvanced:
     def __init__(self, name: str, config: AdvancedConfig) -> None:
         self.name = name
         self.limits = LIMITS
+        self.numbered = True
         self._config = config
         self.past = CoinbasePast(self._history_url(), "market_trades")
 

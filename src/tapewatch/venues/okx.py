@@ -339,6 +339,7 @@ class Okx:
     def __init__(self, name: str, config: OkxConfig) -> None:
         self.name = name
         self.limits = LIMITS
+        self.numbered = True
         self._config = config
         self._rest_url = config.rest_url.rstrip("/")
         self.past = OkxPast(self._rest_url)

@@ -16,6 +16,7 @@ import random
 import aiohttp
 
 from tapewatch import __version__
+from tapewatch.model.address import host_of, shown
 from tapewatch.ports import Answer, Counters, Limits
 from tapewatch.wire.backoff import Backoff, retry_after
 from tapewatch.wire.calls import Calls
@@ -134,10 +135,9 @@ class Http:
     def _complain(self, url: str, answer: Answer) -> None:
         """Log a failure; a refusal once, because only a person can end it."""
         self.counters.error(f"http_{answer.status}")
-        where = url.partition("?")[0]
         if answer.status in FORBIDDEN:
             setting = f"exchanges.{self._venue}.rest_url"
-            words = forbidden(where.partition("://")[2].partition("/")[0], answer.status, setting)
+            words = forbidden(host_of(url), answer.status, setting)
             if words != self._refused:
                 self._refused = words
                 log.error(
@@ -145,7 +145,7 @@ class Http:
                 )
             return
         reason = f"HTTP {answer.status}" if answer.status else answer.body.decode()
-        fields = {"venue": self._venue, "url": where, "reason": reason}
+        fields = {"venue": self._venue, "url": shown(url), "reason": reason}
         log.warning("request_failed", extra={"fields": fields})
 
 
@@ -159,7 +159,7 @@ def in_words(error: Exception) -> str:  # noqa: PLR0911 - one sentence for each 
             reason = error.os_error.strerror or error.os_error
             return f"cannot connect to {error.host}:{error.port}: {reason}"
         case aiohttp.InvalidURL():
-            return f"{error.url} is no address"
+            return f"{shown(str(error.url))} is no address"
         case aiohttp.TooManyRedirects():
             return f"{error.request_info.url.host} leads from address to address, in a circle"
         case aiohttp.ServerDisconnectedError() | ConnectionError():

@@ -12,6 +12,7 @@ from http import HTTPStatus
 
 from picows import WSHandshakeError, WSInvalidURL
 
+from tapewatch.model.address import host_of, shown
 from tapewatch.model.errors import Disconnected
 from tapewatch.wire.backoff import retry_after
 
@@ -28,12 +29,12 @@ def in_words(  # noqa: PLR0911 - one sentence for each cause
     error: Exception, url: str, setting: str
 ) -> Disconnected:
     """Make the Disconnected or Blocked that says what happened at `url`."""
-    where = url.partition("://")[2].partition("/")[0] or url
+    where = host_of(url)
     match error:
         case WSHandshakeError():
             return _refused(error, url, where, setting)
         case WSInvalidURL() | UnicodeError():
-            return Blocked(f"{setting} is {url!r}: an address begins with ws:// or wss://")
+            return Blocked(f"{setting} is {shown(url)!r}: an address begins with ws:// or wss://")
         case TimeoutError():
             return Disconnected(f"{where} did not answer within {CONNECT_SECS:g} s")
         case ssl.SSLCertVerificationError():
@@ -50,7 +51,7 @@ def in_words(  # noqa: PLR0911 - one sentence for each cause
         case OSError():
             return Disconnected(f"cannot connect to {where}: {error.strerror or error}")
         case ValueError():
-            return Blocked(f"{setting} is {url!r}, which is no address: {error}")
+            return Blocked(f"{setting} is {shown(url)!r}, which is no address: {shown(str(error))}")
     raise error
 
 
@@ -66,7 +67,9 @@ def _refused(  # noqa: PLR0911 - one sentence for each answer
         return Disconnected(f"{where} says that we connect too often (HTTP {status})", wait)
     if 300 <= status < 400:
         target = headers.get("Location", "nowhere")
-        return Disconnected(f"{url} redirects to {target} (HTTP {status}): set {setting} right")
+        return Disconnected(
+            f"{shown(url)} redirects to {shown(target)} (HTTP {status}): set {setting} right"
+        )
     if "html" in headers.get("Content-Type", ""):
         return Disconnected(
             f"{where} answered with a web page (HTTP {status}) instead of a WebSocket: check "

@@ -14,6 +14,7 @@ life goes on as long as it lives.
 import asyncio
 import logging
 
+from tapewatch.model.address import shown
 from tapewatch.model.errors import Disconnected
 from tapewatch.model.events import Micros
 from tapewatch.model.times import SECOND
@@ -87,7 +88,7 @@ class Session:
             route=self.route.name,
             state=state,
             since=self._since,
-            url=self.route.url,
+            url=shown(self.route.url),
             subscriptions=len(self.subscriptions),
             accepted=len(life.accepted) if life else 0,
             frames=self._frames + sum(each.frames for each in self._lives),

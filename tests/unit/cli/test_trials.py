@@ -72,6 +72,21 @@ def test_a_mistake_is_told_with_its_line_and_column(tried, old, new, place, word
     assert words in err
 
 
+def test_a_fault_hides_no_other(tried):
+    text = FILE.replace("when: volume_surge_1m", "hold_secs: -1, when: volume_surge1m")
+    text = text.replace("state: firing", "state: fire").replace("at: 20s", "at: soon")
+    text = text.replace(
+        "metric: volume_surge_1m, values: 1 5 1", "values: 1 five, metric: volum_1m"
+    )
+    code, out, err = tried(text)
+    assert (code, out) == (2, "")
+    places = [line.split()[1] for line in err.splitlines() if "-->" in line]
+    assert places == [f"trial.yaml:{at}" for at in ("2:30", "2:40", "5:23", "5:39", "7:26", "8:14")]
+    assert "unknown metric volume_surge1m" in err
+    assert "did you mean volume_surge_1m" in err
+    assert err.endswith("6 problems found. Nothing was started.\n")
+
+
 def test_a_file_that_is_not_there_is_said(tried):
     code, _, err = tried(None, "nowhere.yaml")
     assert (code, err) == (2, "error: cannot read nowhere.yaml: No such file or directory\n")

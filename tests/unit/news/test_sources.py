@@ -25,7 +25,3 @@ def test_what_cannot_be_asked_is_refused(text):
 def test_equal_names_are_numbered_and_equal_addresses_asked_once():
     texts = ["https://a.example/1", "https://a.example/2", "https://a.example/1"]
     assert [each.name for each in distinct(map(source, texts))] == ["a.example", "a.example-2"]
-
-
-def test_what_may_be_a_key_is_not_shown():
-    assert source("https://me:secret@a.example/rss?token=secret").shown == "https://a.example/rss"

@@ -16,12 +16,19 @@ def test_a_firing_alert_says_what_it_rests_on_and_how_good_the_data_are():
     ]
 
 
-def test_a_resolved_alert_says_how_long_it_was():
-    over = alert(AlertState.RESOLVED, ts=START + 299 * SECOND)
+def test_a_resolved_alert_says_how_it_is_now_how_long_it_was_and_what_it_was():
+    over = alert(AlertState.RESOLVED, ts=START + 299 * SECOND, value_now=0.75)
     assert _words.details(over) == [
-        "since 2026-11-21T01:30:00Z, over after 4m 59s",
+        "now 0.75: over after 4m 59s",
+        "it fired with 5.2 over 5m, limit 4, usual 1; since 2026-11-21T01:30:00Z; warning",
+        "rests on trade 4711 sell 3.2 @ 61837.63",
         "its data are known to be incomplete, or not proven complete",
     ]
+
+
+def test_an_alert_of_which_nothing_is_known_any_more_says_so():
+    over = alert(AlertState.RESOLVED, ts=START + 300 * SECOND)
+    assert _words.details(over)[0] == "now unknown: over after 5m"
 
 
 def test_of_many_alerts_the_first_are_told_and_the_rest_counted():

@@ -18,7 +18,7 @@ MEASURES = (
     Measure("change_24h", ("24h",), "fraction", ""),
     Measure("surge", ("1m", "5m"), "ratio", ""),
 )
-PENDING, FIRING, RESOLVED = AlertState.PENDING, AlertState.FIRING, AlertState.RESOLVED
+PENDING, FIRING, RESOLVED, WITHDRAWN = AlertState
 
 
 def metric(secs, value, name="change_24h", window="24h", inst=BTC, **more):
@@ -51,10 +51,42 @@ def test_a_rule_fires_when_its_condition_holds_and_resolves_when_it_does_not():
     assert {alert.id for alert in alerts} == {f"move/{BTC}/{START + SECOND}"}
 
 
-def test_the_end_of_an_alert_is_said_in_its_text():
-    fired, resolved = run([metric(0, 0.06), metric(1, 0.04)], rule())
-    assert resolved.text == "move: BTC/USDT on binance, change_24h 0.04 (limit 0.05): it is over"
-    assert "over" not in fired.text
+def test_an_end_says_what_it_was_when_it_fired_and_how_it_is_now():
+    large = metric(0, 6.2, "surge", "5m", baseline=1.5, evidence=("trade 7 buy 20 @ 62000",))
+    calm = metric(60, 0.0, "surge", "5m", quality=Quality.PARTIAL)
+    mine = rule("surge_5m > 4", message="{value:.1f} times the usual ({evidence})")
+    fired, over = run([large, metric(30, 5.0, "surge", "5m"), calm], mine)
+    assert fired.text == "6.2 times the usual (trade 7 buy 20 @ 62000)"
+    assert over.text == f"{fired.text}: it is over after 1m, surge_5m is 0 now"
+    assert (over.state, over.ts, over.value_now) == (RESOLVED, calm.ts, 0.0)
+    numbers = ("value", "threshold", "baseline", "window", "evidence", "since", "id")
+    assert [getattr(over, n) for n in numbers] == [getattr(fired, n) for n in numbers]
+    assert (fired.quality, over.quality, fired.value_now) == (
+        Quality.COMPLETE,
+        Quality.PARTIAL,
+        None,
+    )
+
+
+def test_the_number_of_now_is_that_of_the_metric_that_fired():
+    mine = rule(
+        "surge_1m > 4 or surge_5m > 4 or abs(change_24h) > 5%",
+        resolve_when="surge_1m < 1 and surge_5m < 1 and abs(change_24h) < 1%",
+    )
+    calm = [metric(1, 0.5, "surge", "1m"), metric(1, 0.25, "surge", "5m"), metric(2, -0.004)]
+    fired, over = run([metric(0, -0.06), *calm], mine)
+    assert (fired.value, over.value, over.value_now) == (-0.06, -0.06, -0.004)
+
+
+def test_what_it_was_is_known_after_a_restart():
+    before = Pipeline([Rulebook([rule()], MEASURES)])
+    before.process([metric(0, 0.06)])
+    book = Rulebook([rule()], MEASURES)
+    after = Pipeline([book])
+    after.restore(before.snapshot())
+    assert [alert.value for alert in book.firing()] == [0.06]
+    (over,) = after.process([metric(9, 0.01)])
+    assert (over.value, over.value_now) == (0.06, 0.01)
 
 
 def test_what_stands_now_can_be_asked():
@@ -66,7 +98,7 @@ def test_what_stands_now_can_be_asked():
         ("move", BTC, "firing"),
     ]
     (alert,) = book.firing()
-    assert (alert.id, alert.state, alert.value) == (f"move/{BTC}/{START}", FIRING, 0.07)
+    assert (alert.id, alert.state, alert.value) == (f"move/{BTC}/{START}", FIRING, 0.06)
     pipeline.process([metric(2, 0.01)])
     assert (book.standing(), book.firing()) == ([], [])
 
@@ -98,8 +130,12 @@ def test_a_condition_must_hold_for_hold_secs():
     events = [metric(0, 0.06), metric(5, 0.07), tick(9), tick(11), metric(12, 0.01)]
     assert told(run(events, held)) == [(PENDING, 0), (FIRING, 10), (RESOLVED, 12)]
     short = run([metric(0, 0.06), metric(5, 0.01), tick(20)], held)
-    assert told(short) == [(PENDING, 0), (RESOLVED, 5)]
-    assert "did not hold" in short[-1].text
+    assert told(short) == [(PENDING, 0), (WITHDRAWN, 5)]
+    assert short[-1].text == (
+        "move: BTC/USDT on binance, change_24h 0.06 (limit 0.05): it did not hold for long enough"
+        " to fire, and ended after 5s, change_24h is 0.01 now"
+    )
+    assert (short[-1].value, short[-1].value_now) == (0.06, 0.01)
 
 
 def test_a_level_of_its_own_to_resolve_keeps_an_alert_from_flapping():
@@ -112,7 +148,8 @@ def test_a_level_of_its_own_to_resolve_keeps_an_alert_from_flapping():
 def test_an_alert_of_which_nothing_is_known_any_more_ends_and_says_so():
     alerts = run([metric(0, 0.06), tick(299), tick(301)], rule())
     assert told(alerts) == [(FIRING, 0), (RESOLVED, 300)]
-    assert "nothing is known" in alerts[-1].text
+    assert alerts[-1].text.endswith(": nothing is known of it any more after 5m")
+    assert (alerts[-1].value, alerts[-1].value_now) == (0.06, None)
 
 
 def test_an_old_value_is_unknown_and_never_fires():
@@ -209,9 +246,11 @@ def test_an_alert_fires_at_most_once_and_ends_at_most_once(moves):
     lives: dict[str, list[AlertState]] = {}
     for alert in run(played(moves), *RULES):
         lives.setdefault(alert.id, []).append(alert.state)
-    order = [PENDING, FIRING, RESOLVED]
+    order = [PENDING, FIRING, RESOLVED, WITHDRAWN]
     for states in lives.values():
         assert all(order.index(a) < order.index(b) for a, b in pairwise(states))
+        if len(states) > 1:
+            assert (WITHDRAWN in states) == (FIRING not in states)
 
 
 def test_a_rule_that_is_gone_after_a_restart_leaves_nothing_behind():

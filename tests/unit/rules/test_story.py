@@ -36,6 +36,16 @@ def test_a_story_is_told_in_the_order_in_which_it_happened():
     ]
 
 
+def test_what_was_pending_only_is_told_as_that():
+    over = alert(AlertState.WITHDRAWN, ts=at(20), text="5.2 times the usual: it did not hold")
+    lines = tell(Story(over.id, (alert(AlertState.PENDING), over)))
+    assert lines[-2:] == [
+        "  2026-11-21 01:30:20.000  withdrawn, never fired: 5.2 times the usual: it did not hold",
+        "  it held no more after 20s; it reached nobody",
+    ]
+    assert not any("resolved" in line for line in lines)
+
+
 def test_an_alert_that_still_fires_and_reached_nobody_says_so():
     lines = tell(Story(alert().id, (alert(),)))
     assert lines[-1] == "  it is firing since 2026-11-21T01:30:00.000000Z; it reached nobody so far"

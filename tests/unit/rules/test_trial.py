@@ -4,7 +4,17 @@ from tapewatch.model.events import AlertState, Quality
 from tapewatch.ports import Measure
 from tapewatch.rules.rule import Rule
 from tapewatch.rules.rulebook import Rulebook
-from tapewatch.rules.trial import Expected, Series, Trial, flaws, run, span, values_of
+from tapewatch.rules.trial import (
+    Expected,
+    Series,
+    Trial,
+    flaws,
+    flaws_of_expected,
+    flaws_of_series,
+    run,
+    span,
+    values_of,
+)
 
 MEASURES = (
     Measure("surge", ("1m", "5m"), "ratio", ""),
@@ -116,17 +126,17 @@ def test_what_is_no_length_of_time_is_said(text):
         span(text)
 
 
-def test_all_flaws_are_told_at_once_with_their_path():
-    series = (Series(metric="surge_2m", values="1,2"),)
-    made = Trial(
-        name="t", series=series, expect=(expected("soon", FIRING),), every="0", start="x", until="y"
-    )
-    found = flaws(made, ["surge_1m", "change"])
-    assert [flaw.path for flaw in found] == [
-        "every", "start", "until", "series.0.values", "series.0.metric", "expect.0.at",
-    ]  # fmt: skip
-    assert "did you mean surge_1m" in str(found[4])
+def test_all_flaws_of_a_part_are_told_at_once_with_their_field():
+    made = Trial(name="t", series=(), every="0", start="x", until="y")
+    assert [flaw.field for flaw in flaws(made)] == ["every", "start", "until"]
+    found = flaws_of_series(Series(metric="surge_2m", values="1,2"), ["surge_1m", "change"])
+    assert [flaw.field for flaw in found] == ["metric", "values"]
+    assert "did you mean surge_1m" in str(found[0])
+    assert [flaw.field for flaw in flaws_of_expected(expected("soon", FIRING))] == ["at"]
 
 
-def test_a_trial_without_flaws_has_none():
-    assert flaws(trial(expect=GOOD), ["surge_1m"]) == []
+def test_what_has_no_flaws_has_none():
+    made = trial(expect=GOOD)
+    assert flaws(made) == []
+    assert flaws_of_series(made.series[0], ["surge_1m"]) == []
+    assert flaws_of_expected(GOOD[0]) == []

@@ -207,8 +207,8 @@ def test_silent_feed_fires_the_ready_made_rule_and_ends_it_when_it_speaks(stage)
         if second > 100:
             stage.link.last_data = stage.now()
         alerts += pipeline.process(list(stage.look().values()))
-    assert [(a.rule, a.inst, a.state.value, a.value) for a in alerts] == [
-        ("stale_feed", VENUE, "firing", 65.0),
-        ("stale_feed", VENUE, "resolved", 5.0),
+    assert [(a.rule, a.inst, a.state.value, a.value, a.value_now) for a in alerts] == [
+        ("stale_feed", VENUE, "firing", 65.0, None),
+        ("stale_feed", VENUE, "resolved", 65.0, 5.0),
     ]
     assert alerts[0].text == "binance has been silent for 65 s"

@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from tapewatch.model.events import Alert, AlertState, Metric, Micros, Quality
 from tapewatch.ports import Measure
@@ -46,8 +47,10 @@ async def events(world, **query):
 
 async def test_what_was_said_comes_newest_first_and_whole(stored):
     fired, resolved = alert(1, secs=60), alert(1, AlertState.RESOLVED, secs=30)
+    resolved = replace(resolved, value_now=0.5)
     answer = await events(await stored(fired, resolved))
     assert [each.state for each in answer.alerts] == ["resolved", "firing"]
+    assert [each.value_now for each in answer.alerts] == [0.5, None]
     told = answer.alerts[1]
     assert (told.id, told.ts, told.threshold, told.baseline) == (fired.id, fired.ts, 4.0, None)
     assert (told.symbol, told.exchange, told.evidence) == ("BTCUSDT", "binance", ["trade 7"])

@@ -1,9 +1,10 @@
 """One coin at all venues."""
 
 import pytest
+from msgspec.structs import replace
 
 from tapewatch.model.errors import NotFound
-from tapewatch.model.events import Metric, Micros, Quote
+from tapewatch.model.events import Metric, Micros, Quality, Quote
 from tapewatch.serve.ask import Ask
 from tapewatch.serve.compare import get_compare
 from tests.serving import NOW, World, trade
@@ -15,7 +16,7 @@ def quote(venue, bid, ask, symbol="BTC/USDT", age=0.0):
 
 
 def metric(inst, name, value, window):
-    return Metric(NOW, NOW, inst, name, value, window)
+    return Metric(NOW, NOW, inst, name, value, window, Quality.COMPLETE)
 
 
 async def compare(world, **query):
@@ -74,6 +75,17 @@ async def test_numbers_of_detectors_and_feeds_stand_beside(world):
     okx = next(row for row in answer.pairs[0].venues if row.venue == "okx")
     assert (okx.lead_ms, okx.lead_strength, okx.latency_ms) == (120.0, 0.4, 35.0)
     assert answer.depeg_bps == {"USDT": -12.5}
+
+
+async def test_who_leads_is_not_zero_while_it_is_not_known(world):
+    why = ("not enough history: 9 of 210 s", "its quotes have no time of the venue")
+    told = replace(metric("okx:BTC/USDT", "lead_ms", 0.0, "5m"), quality=Quality.PARTIAL)
+    world.hot.update(
+        [replace(told, evidence=why), metric("okx:BTC/USDT", "lead_strength", 0.0, "5m")]
+    )
+    answer = await compare(world, base="BTC")
+    okx = next(row for row in answer.pairs[0].venues if row.venue == "okx")
+    assert (okx.lead_ms, okx.lead_strength, okx.lead_why_not) == (None, None, why[0])
 
 
 async def test_venue_without_quotes_is_listed_with_its_price(world):

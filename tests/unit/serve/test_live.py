@@ -2,7 +2,17 @@ import asyncio
 import json
 from collections.abc import Iterator
 
-from tapewatch.model.events import Alert, AlertState, BookDelta, Gap, Liquidation, NewsItem, Side
+from tapewatch.model.events import (
+    Alert,
+    AlertState,
+    BookDelta,
+    Gap,
+    Liquidation,
+    Metric,
+    NewsItem,
+    Quality,
+    Side,
+)
 from tapewatch.serve.client import (
     CODE_TOO_SLOW,
     EVENTS,
@@ -136,9 +146,14 @@ async def test_all_kinds_of_events_reach_a_client_that_wants_all():
         Liquidation(NOW, NOW, BTC, Side.SELL, 1.0, 2.0),
         NewsItem(NOW, NOW, "n1", "rss", "title", "http://x"),
         Alert(NOW, NOW, BTC, "a1", "big_trade", AlertState.FIRING, "warning", 3.0, "text"),
+        Metric(NOW, NOW, BTC, "volatility", 0.5, "5m", Quality.REPAIRED),
     )
-    kinds = sorted(m["type"] for m in wire.messages())
-    assert kinds == ["alert", "candle", "liquidation", "news", "orderbook", "ticker", "trade"]
+    messages = wire.messages()
+    assert sorted(m["type"] for m in messages) == [
+        "alert", "candle", "liquidation", "metric", "news", "orderbook", "ticker", "trade",
+    ]  # fmt: skip
+    marks = {m["type"]: m["data"]["quality"] for m in messages if "quality" in m["data"]}
+    assert marks == {"alert": "partial", "candle": "complete", "metric": "repaired"}
 
 
 async def test_a_client_gets_only_the_instruments_that_it_named():

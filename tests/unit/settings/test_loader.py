@@ -246,5 +246,5 @@ def test_shown_values_hide_secrets_and_passwords_in_addresses(read):
     shown = {value.path: value for value in loaded.values()}
     assert shown["alerts.email.password"].value == "***"
     assert shown["alerts.email.password"].origin.endswith("tapewatch.yaml:17")
-    assert shown["storage.redis_url"].value == '"redis://u:******@h/0"'
+    assert shown["storage.redis_url"].value == '"redis://***@h/0"'
     assert not any("geheim" in value.value or "hunter2" in value.value for value in loaded.values())

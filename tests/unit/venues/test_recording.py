@@ -71,3 +71,11 @@ def test_the_newest_of_several_that_fit_is_taken_and_old_ones_are_forgotten():
     assert begun([NEAR], BTC, snapshot(160, 100.0, 101.0))[0] == (BookSnapshot, 160)
     crowd = [snapshot(160, 9_000.0, 9_001.0) for _ in range(MAX_ORPHANS)]
     assert not begun([NEAR], BTC, *crowd)
+
+
+def test_what_the_ids_rule_out_is_not_looked_at_level_by_level(monkeypatch):
+    """A fuzzed recording left many behind, and each change of a book that had not begun read all."""
+    monkeypatch.setattr("tapewatch.venues._recording.agrees", lambda *_: 1 / 0)
+    older = [snapshot(seq, 100.0, 101.0) for seq in range(MAX_ORPHANS // 2)]
+    newer = [snapshot(10**9 + seq, 100.0, 101.0) for seq in range(MAX_ORPHANS // 2)]
+    assert not begun([NEAR, change(201, 300)], *older, *newer)
