@@ -191,15 +191,17 @@ def _gone(_code: int, _reason: str) -> None:
 async def hub(bench: Bench) -> float:
     """Ten clients at ten flushes a second: five want prices, five want all events."""
     from tapewatch.runtime import plugins
+    from tapewatch.runtime.books import PipelineBooks
     from tapewatch.serve.client import EVENTS, PRICE, STATES, Choice, Client
     from tapewatch.serve.context import Context
     from tapewatch.serve.live import Hub
+    from tapewatch.stream.pipeline import Pipeline
 
     plugin = plugins.load("stores", "memory")
     memory = plugin.build("memory", plugin.config())
     nobody: Any = None
     context = Context(
-        hot=memory, query=nobody, ledger=nobody, catalogue=Catalogue(), control=nobody,
+        hot=memory, books=PipelineBooks(Pipeline([])), query=nobody, ledger=nobody, catalogue=Catalogue(), control=nobody,
         links=list, workers=list, counters=dict, settings_view=dict, metrics=bytes,
         clock=lambda: Micros(time.time_ns() // 1000), started=Micros(0), version="",
     )  # fmt: skip

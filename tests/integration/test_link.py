@@ -96,7 +96,7 @@ class Ear:
 
     def received(self, data):
         assert self.is_connected
-        self.frames.append(data)
+        self.frames += data
 
 
 async def hear(talk, max_bytes=module.MAX_BYTES):

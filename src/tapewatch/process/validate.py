@@ -41,9 +41,22 @@ _MAX_LEVELS = 200_000  # a side; the deepest snapshot of any venue has some 40,0
 
 
 def validate(batch: Batch) -> tuple[Batch, list[DeadLetter]]:
-    """Part a batch. If all is good it is the same list, and no letters."""
+    """Part a batch. If all is good it is the same list, and no letters.
+
+    Most events are trades: what makes a trade good is written out here, and only one that is not
+    found good goes the way of the others.
+    """
     problems = _PROBLEMS
     for event in batch:
+        if type(event) is Trade and (
+            0.0 < event.price < inf
+            and 0.0 < event.size < inf
+            and event.ts > _EARLIEST
+            and event.ts - event.recv < _MAX_AHEAD
+            and event.count > 0
+            and len(event.id) <= _MAX_TEXT
+        ):
+            continue
         problem = problems.get(type(event))
         if problem is not None and problem(event):
             return _part(batch)
@@ -68,15 +81,6 @@ def _part(batch: Batch) -> tuple[Batch, list[DeadLetter]]:
 
 
 def _trade(event: Trade) -> str:
-    if (
-        0.0 < event.price < inf
-        and 0.0 < event.size < inf
-        and event.ts > _EARLIEST
-        and event.ts - event.recv < _MAX_AHEAD
-        and len(event.id) <= _MAX_TEXT
-        and event.count > 0
-    ):
-        return ""  # written out in one, because most events are trades
     if not (0.0 < event.price < inf and 0.0 < event.size < inf and event.count > 0):
         return (
             f"price {event.price}, size {event.size} and count {event.count}"

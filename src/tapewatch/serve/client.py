@@ -12,7 +12,7 @@ many. So its memory is bounded: its buffer, one entry for each instrument, one n
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -84,10 +84,11 @@ class Client:
     def is_full(self) -> bool:
         return self.wire.get_write_buffer_size() > MAX_BUFFER_BYTES
 
-    def hold(self, messages: Iterable[Message], now: float) -> None:
+    def hold(self, messages: Iterable[Message], events: Mapping[str, int], now: float) -> None:
         """Skip these; remember what that means."""
         if self.behind_since is None:
             self.behind_since = now
+        self.missed.update(events)
         for message in messages:
             if message.kind in STATES:
                 self.owed.add((message.kind, message.inst))
@@ -107,9 +108,15 @@ def frame(payload: bytes) -> bytes:
     A server must not mask, and we negotiate no compression, so nothing in a frame depends on who
     gets it. Written whole by `transport.write`, it cannot mix with what aiohttp writes there.
     """
-    size = len(payload)
+    return head(len(payload)) + payload
+
+
+def head(size: int) -> bytes:
     if size < 126:
-        return bytes((0x81, size)) + payload
+        return bytes((0x81, size))
     if size < 65_536:
-        return struct.pack(">BBH", 0x81, 126, size) + payload
-    return struct.pack(">BBQ", 0x81, 127, size) + payload
+        return struct.pack(">BBH", 0x81, 126, size)
+    return struct.pack(">BBQ", 0x81, 127, size)
+
+
+HEADS = tuple(map(head, range(1_024)))  # of payloads as long as nearly all events are

@@ -12,7 +12,7 @@ from tapewatch.model.events import AnyEvent, InstrumentId
 from tapewatch.model.instrument import split_id
 from tapewatch.ports import Latest
 from tapewatch.serve import views
-from tapewatch.serve.client import BOOK, PRICE, Message, frame
+from tapewatch.serve.client import BOOK, HEADS, PRICE, Message, frame
 from tapewatch.serve.context import Context
 
 BOOK_LEVELS = 20
@@ -24,18 +24,22 @@ class Encoder:
         self._openings: dict[str, dict[InstrumentId | None, bytes]] = {}
         self._state = {PRICE: self._price, "ticker": self._ticker}
 
-    def events(self, kind: str, events: Iterable[AnyEvent]) -> list[Message]:
-        """Encode each: `{"type":..,"data":{"symbol":..,"exchange":..,` and the event's own fields."""
+    def events(self, kind: str, events: Iterable[AnyEvent]) -> list[bytes]:
+        """Encode each: `{"type":..,"data":{"symbol":..,"exchange":..,` and the event's own fields.
+
+        Gives frames. A flood comes through here, hence the heads made in advance.
+        """
         openings = self._openings.setdefault(kind, {})
-        messages = []
+        frames = []
         for event in events:
             inst: InstrumentId | None = getattr(event, "inst", None)
             opening = openings.get(inst)
             if opening is None:
                 opening = openings[inst] = self._opening(kind, inst)
-            fields = encode_json(event)[1:]
-            messages.append(Message(kind, inst, frame(opening + fields + b"}")))
-        return messages
+            payload = encode_json(event).replace(b"{", opening, 1) + b"}"
+            size = len(payload)
+            frames.append(HEADS[size] + payload if size < len(HEADS) else frame(payload))
+        return frames
 
     def states(
         self, keys: Iterable[tuple[str, InstrumentId]], void: set[InstrumentId] | None = None

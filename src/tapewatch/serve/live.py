@@ -1,10 +1,10 @@
 """The hub: what happens reaches every live client, and no client can hold up another.
 
-    bus --batch--> take: states are marked, events queued (bounded)
+    bus --batch--> take: kept as it is, see `gathered`
                      | ten times a second
                      v
                    flush: encode each message once, join once for each group of equal choices,
-                          write the same bytes to every client of the group
+                          write the same bytes to every client of the group, see `portion`
 
 A write never waits: it goes to the transport, and a client whose transport is full is skipped (see
 `client`). With no client a batch costs one comparison. The order within one type is kept.
@@ -14,45 +14,24 @@ The hub knows types, instruments and bytes; it knows no protocol. `sockets` spea
 
 import asyncio
 import time
-from collections import Counter, deque
 from collections.abc import Callable
 
-from tapewatch.model.events import (
-    Alert,
-    AnyEvent,
-    Batch,
-    BookDelta,
-    BookSnapshot,
-    Candle,
-    Event,
-    Gap,
-    InstrumentId,
-    Liquidation,
-    Metric,
-    NewsItem,
-    Ticker,
-    Trade,
-)
+from tapewatch.model.events import Batch, Event, InstrumentId
 from tapewatch.ports import Counters, Reader
-from tapewatch.serve.client import BOOK, CODE_TOO_SLOW, PRICE, Choice, Client, Message
+from tapewatch.serve.client import CODE_TOO_SLOW, Choice, Client
 from tapewatch.serve.context import Context
 from tapewatch.serve.encode import Encoder, dropped
-from tapewatch.serve.views import BASE_INTERVAL
+from tapewatch.serve.gathered import WANTS, Gathered
+from tapewatch.serve.portion import Flush, Portion
 
-MAX_EVENTS = 5_000  # of one type between two flushes
 _WRITES_AT_ONCE = 64  # then the loop gets a turn: 1,000 clients must not delay a trade by 10 ms
-_KINDS: dict[type[Event], str] = {
-    Liquidation: "liquidation", NewsItem: "news", Alert: "alert", Metric: "metric",
-}  # fmt: skip
 
 
 class Hub:
     """A worker: reads the bus to its end, and serves the clients that joined."""
 
     name = "hub"
-    wants: frozenset[type[Event]] = frozenset(
-        {Trade, Ticker, Candle, BookSnapshot, BookDelta, Gap, Liquidation, NewsItem, Alert, Metric}
-    )
+    wants: frozenset[type[Event]] = WANTS
 
     def __init__(
         self,
@@ -74,22 +53,8 @@ class Hub:
         self._clients: dict[Client, None] = {}  # in the order in which they came
         self._wanted: frozenset[str] = frozenset()
         self._someone = asyncio.Event()
-        self._events: dict[str, deque[AnyEvent]] = {}
-        self._states: dict[tuple[str, InstrumentId], None] = {}
-        self._overflow: Counter[str] = Counter()
+        self._gathered = Gathered()
         self._void: set[InstrumentId] = set()  # whose book was said to be void
-        self._take_one: dict[type[Event], Callable[[AnyEvent], None]] = {
-            Trade: self._take_trade,
-            Ticker: self._take_ticker,
-            Candle: self._take_candle,
-            BookSnapshot: self._take_book,
-            BookDelta: self._take_book,
-            Gap: self._take_book,
-            Liquidation: self._take_event,
-            NewsItem: self._take_event,
-            Alert: self._take_event,
-            Metric: self._take_event,
-        }
 
     # --- clients ---------------------------------------------------------------------------------
 
@@ -116,7 +81,9 @@ class Hub:
     def send_states(self, client: Client, inst: InstrumentId | None = None) -> None:
         """Send the newest price, ticker and book of one instrument, or of all it wants."""
         insts = self._context.hot.get_all() if inst is None else (inst,)
-        self._send(client, self._encode.states((k, i) for k in client.choice.types for i in insts))
+        choice = client.choice
+        keys = ((k, each) for k in choice.types for each in insts if choice.takes(k, each))
+        self._send(client, Portion(self._encode.states(keys)))
 
     def close_all(self, code: int, reason: str) -> None:
         for client in tuple(self._clients):
@@ -124,12 +91,13 @@ class Hub:
 
     def _count_clients(self) -> None:
         self.stats.clients = len(self._clients)
+        self._gathered.sort(self._wanted)  # what came before is for those who were here
         self._wanted = frozenset().union(*(client.choice.types for client in self._clients))
         if self._clients:
             self._someone.set()
         else:
             self._someone.clear()
-            self._events, self._states = {}, {}
+            self._gathered = Gathered()
             self._void.clear()
 
     # --- what comes in ---------------------------------------------------------------------------
@@ -150,91 +118,57 @@ class Hub:
 
     def take(self, batch: Batch) -> None:
         self.counters.received += len(batch)
-        if not self._clients:
-            return
-        take_one = self._take_one
-        for event in batch:
-            take_one[type(event)](event)
-        self.counters.last_ts = batch[-1].ts
-
-    def _take_trade(self, event: AnyEvent) -> None:
-        assert isinstance(event, Trade)
-        if event.echo:  # another channel tells the same fill
-            return
-        self._states[PRICE, event.inst] = None
-        if "trade" in self._wanted:
-            self._queue("trade", event)
-
-    def _take_ticker(self, event: AnyEvent) -> None:
-        assert isinstance(event, Ticker)
-        self._states[PRICE, event.inst] = None
-        self._states["ticker", event.inst] = None
-
-    def _take_candle(self, event: AnyEvent) -> None:
-        assert isinstance(event, Candle)
-        if event.interval == BASE_INTERVAL:
-            self._states[PRICE, event.inst] = None
-        if "candle" in self._wanted:
-            self._queue("candle", event)
-
-    def _take_book(self, event: AnyEvent) -> None:
-        assert isinstance(event, BookSnapshot | BookDelta | Gap)
-        self._states[BOOK, event.inst] = None
-
-    def _take_event(self, event: AnyEvent) -> None:
-        kind = _KINDS[type(event)]
-        if kind in self._wanted:
-            self._queue(kind, event)
-
-    def _queue(self, kind: str, event: AnyEvent) -> None:
-        queue = self._events.get(kind)
-        if queue is None:
-            queue = self._events[kind] = deque(maxlen=MAX_EVENTS)
-        if len(queue) == MAX_EVENTS:
-            self._overflow[kind] += 1
-            self.counters.drop("window full")
-        queue.append(event)
+        if self._clients:
+            self._gathered.add(batch, self._wanted)
+            self.counters.last_ts = batch[-1].ts
 
     # --- what goes out ---------------------------------------------------------------------------
 
     async def flush(self) -> None:
         """Write what came since the last time. Gives the loop a turn now and then."""
-        messages = self._messages()
-        if not messages:
+        flush = self._flush()
+        if flush is None:
             return
-        shares: dict[Choice, tuple[list[Message], bytes]] = {}
         for number, client in enumerate(tuple(self._clients), start=1):
-            share = shares.get(client.choice)
-            if share is None:
-                takes = client.choice.takes
-                mine = [m for m in messages if takes(m.kind, m.inst)]
-                share = shares[client.choice] = (mine, b"".join([m.frame for m in mine]))
+            portion = flush.portion(client.choice)
             if client in self._clients:  # it may have left while others were served
-                self._send(client, *share)
+                self._send(client, portion)
             if number % _WRITES_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    def _send(self, client: Client, messages: list[Message], blob: bytes | None = None) -> None:
+    def _flush(self) -> Flush | None:
+        gathered, self._gathered = self._gathered, Gathered()
+        gathered.sort(self._wanted)
+        changed = (key for key in gathered.states if key[0] in self._wanted)
+        messages = self._encode.states(changed, self._void)
+        for kind, count in gathered.overflow.items():
+            self.counters.drop("window full", count)
+            messages.append(dropped({kind: count}, kind))
+        if not (gathered.events or messages):
+            return None
+        return Flush(self._encode.events, gathered.events, messages)
+
+    def _send(self, client: Client, portion: Portion) -> None:
         stats = self.stats
         if client.wire.is_closing():
-            stats.failed_sends += len(messages)
+            stats.failed_sends += portion.count
         elif client.is_full():
-            self._hold(client, messages)
+            self._hold(client, portion)
         else:
             if client.behind_since is not None:
                 self._catch_up(client)
-            if messages:
-                blob = b"".join([m.frame for m in messages]) if blob is None else blob
+            if portion.count:
+                blob = portion.blob()
                 client.wire.write(blob)
-                stats.messages_sent += len(messages)
+                stats.messages_sent += portion.count
                 stats.bytes_sent += len(blob)
-                self.counters.sent += len(messages)
+                self.counters.sent += portion.count
 
-    def _hold(self, client: Client, messages: list[Message]) -> None:
+    def _hold(self, client: Client, portion: Portion) -> None:
         now = self._monotonic()
-        client.hold(messages, now)
-        self.stats.dropped += len(messages)
-        self.counters.drop("client behind", len(messages))
+        client.hold(portion.messages, portion.events, now)
+        self.stats.dropped += portion.count
+        self.counters.drop("client behind", portion.count)
         assert client.behind_since is not None
         if now - client.behind_since > self._patience_secs:
             self.stats.closed_slow += 1
@@ -246,16 +180,4 @@ class Hub:
         messages = self._encode.states((k, i) for k, i in owed if i is not None)
         if missed:
             messages.append(dropped(missed))
-        self._send(client, messages)
-
-    def _messages(self) -> list[Message]:
-        events, self._events = self._events, {}
-        states, self._states = self._states, {}
-        overflow, self._overflow = self._overflow, Counter()
-        messages: list[Message] = []
-        for kind, queue in events.items():
-            messages += self._encode.events(kind, queue)
-        wanted = self._wanted
-        messages += self._encode.states((k for k in states if k[0] in wanted), self._void)
-        messages += [dropped({kind: count}, kind) for kind, count in overflow.items()]
-        return messages
+        self._send(client, Portion(messages))

@@ -6,11 +6,15 @@ second connection are dropped here, in the chain or in the book.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from tapewatch.model.errors import BadFrame
-from tapewatch.model.events import Batch, BookDelta, BookSnapshot, InstrumentId, Micros
+from tapewatch.model.events import Batch, BookDelta, BookSnapshot, InstrumentId, Micros, Trade
 from tapewatch.ports import Asks
 from tapewatch.venues._binance_messages import (
+    BUY,
+    MICROS_FROM,
+    SELL,
     decode_agg_trade,
     decode_book,
     decode_depth,
@@ -20,7 +24,6 @@ from tapewatch.venues._binance_messages import (
     decode_ticker,
     decode_trade,
     micros,
-    to_agg_trade,
     to_candle,
     to_delta,
     to_mini_ticker,
@@ -73,15 +76,23 @@ def trades(inst: InstrumentId, chain: TradeChain, pulse: Pulse) -> Handler:
 
 
 def agg_trades(inst: InstrumentId, chain: TradeChain, pulse: Pulse) -> Handler:
+    """Written out in one: of all frames these are the most, and a call more is a tenth of it."""
+
     def handle(data: bytes, recv: Micros, out: Batch) -> Asks:
-        message = decode_agg_trade(data)
-        trade = to_agg_trade(message, recv, inst, chain.echo)
-        pulse.ts = trade.ts
+        m = decode_agg_trade(data)
+        number, time, count = m.a, m.T, m.l - m.f + 1
+        if count < 1:
+            raise BadFrame(f"aggTrade {number} ends with trade {m.l} before it begins with {m.f}")
+        ts: Any = time * 1000 if time < MICROS_FROM else time  # to call Micros costs 40 ns
+        side = SELL if m.m else BUY
+        trade = Trade(
+            ts, recv, inst, str(number), side, m.p, m.q, "aggTrade", count, False, chain.echo
+        )
+        pulse.ts = ts
         pulse.recv = recv
-        number = message.a
         if number == chain.next and not chain.holes:
             chain.next = number + 1
-            chain.ts = trade.ts
+            chain.ts = ts
             out.append(trade)
             return ()
         return chain.take(number, trade, recv, out)

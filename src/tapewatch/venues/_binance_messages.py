@@ -36,12 +36,12 @@ LATEST = 4_102_444_800_000_000  # the year 2100 in microseconds
 Time: TypeAlias = Annotated[int, Meta(ge=1_230_768_000_000, lt=LATEST)]  # from 2009 in milliseconds
 Levels: TypeAlias = tuple[tuple[Positive, NotNegative], ...]
 
-_MICROS_FROM = 10**14  # smaller times are milliseconds (good until the year 5138)
-_BUY, _SELL = Side.BUY, Side.SELL
+MICROS_FROM = 10**14  # smaller times are milliseconds (good until the year 5138)
+BUY, SELL = Side.BUY, Side.SELL
 
 
 def micros(time: int) -> Micros:
-    return Micros(time * 1000 if time < _MICROS_FROM else time)
+    return Micros(time * 1000 if time < MICROS_FROM else time)
 
 
 class TradeMessage(Struct, gc=False):
@@ -267,18 +267,8 @@ def decode_depth(data: bytes) -> DepthMessage:
 
 def to_trade(m: TradeMessage, recv: Micros, inst: InstrumentId) -> Trade:
     time = m.T
-    ts = Micros(time * 1000 if time < _MICROS_FROM else time)
-    return Trade(ts, recv, inst, str(m.t), _SELL if m.m else _BUY, m.p, m.q)
-
-
-def to_agg_trade(m: AggTradeMessage, recv: Micros, inst: InstrumentId, echo: bool) -> Trade:  # noqa: FBT001 - hot path: positional
-    time = m.T
-    ts = Micros(time * 1000 if time < _MICROS_FROM else time)
-    count = m.l - m.f + 1
-    if count < 1:
-        raise BadFrame(f"aggTrade {m.a} ends with trade {m.l} before it begins with {m.f}")
-    side = _SELL if m.m else _BUY
-    return Trade(ts, recv, inst, str(m.a), side, m.p, m.q, "aggTrade", count, False, echo)
+    ts = Micros(time * 1000 if time < MICROS_FROM else time)
+    return Trade(ts, recv, inst, str(m.t), SELL if m.m else BUY, m.p, m.q)
 
 
 def to_quote(m: QuoteMessage, recv: Micros, inst: InstrumentId) -> Quote:

@@ -116,18 +116,20 @@ class Life:
         assert self._conversation is not None
         return self._conversation.decode(frame, recv, out)
 
-    def received(self, frame: bytes) -> None:
+    def received(self, frames: list[bytes]) -> None:
         flow = self._flow
         recv = flow.recv if flow.speaker is self else flow.turn(self)
-        self.frames += 1
-        try:
-            asks = self._decode(frame, recv, flow.batch)
-        except Exception as error:  # noqa: BLE001 - whatever a frame does to a decoder, we go on
-            flow.batch.append(unreadable(self._shared.venue, "decode", error, frame, recv))
-            self._shared.counters.error("decode")
-            return
-        if asks:
-            self._do(asks)
+        self.frames += len(frames)
+        decode, batch = self._decode, flow.batch
+        for frame in frames:
+            try:
+                asks = decode(frame, recv, batch)
+            except Exception as error:  # noqa: BLE001 - whatever a frame does to a decoder, we go on
+                batch.append(unreadable(self._shared.venue, "decode", error, frame, recv))
+                self._shared.counters.error("decode")
+                continue
+            if asks:
+                self._do(asks)
 
     def answer(self, fetch: Fetch, answer: Answer) -> None:
         """Bring a body to the conversation, or the news that it could not be read."""

@@ -1,12 +1,13 @@
 """One WebSocket. It answers pings, copies frames out, and says in words how it ended.
 
-It knows no venue, decodes nothing and never connects twice. picows answers a server's ping with
-the same payload. Compression is never offered: it costs more time than it saves network.
+It knows no venue, decodes nothing and never connects twice. Compression is never offered: it costs more time than it saves network.
 
-    new ──connect──> open ──frames──> receiver.received(bytes)
+    new ──connect──> open ──frames──> receiver.received(list of bytes)
             |          | close frame, loss, protocol error, close()
             v          v
       Disconnected   ended: `wait` gives the reason
+
+Frames are handed over by the read: a call for each cost more than copying it out.
 """
 
 import asyncio
@@ -40,7 +41,9 @@ class Receiver(Protocol):
         """The link is up; frames may follow at once, before `connect` has returned."""
         ...
 
-    def received(self, frame: bytes) -> None: ...
+    def received(self, frames: list[bytes]) -> None:
+        """All messages that one read brought, in order; at least one."""
+        ...
 
 
 class Link(WSListener):
@@ -52,6 +55,7 @@ class Link(WSListener):
         self._receive = receiver.received
         self._max_bytes = max_bytes
         self._transport: WSTransport | None = None
+        self._frames: list[bytes] = []  # of this read
         self._parts: bytearray | None = None  # of a fragmented message
         self._why_closing = ""
         self._abandoned = False
@@ -64,6 +68,7 @@ class Link(WSListener):
                 url,
                 websocket_handshake_timeout=CONNECT_SECS,
                 logger_name=_picows_log,
+                enable_auto_pong=False,  # it would hide a ping that is the last frame of a read
                 max_frame_size=self._max_bytes,
                 max_redirects=0,
                 happy_eyeballs_delay=_EYEBALLS_SECS,
@@ -99,9 +104,17 @@ class Link(WSListener):
         # Asking for the type costs 90 ns, asking for the size 20. A control frame is never as
         # long as this, and with no fragments waiting the rest is a whole message.
         if frame.payload_size > _LARGEST_CONTROL_FRAME and frame.fin and self._parts is None:
-            self._receive(frame.get_payload_as_bytes())
+            self._frames.append(frame.get_payload_as_bytes())
         else:
             self._sort_out(transport, frame)
+        if frame.last_in_buffer:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        frames = self._frames
+        if frames:
+            self._frames = []
+            self._receive(frames)
 
     def _sort_out(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
@@ -111,11 +124,13 @@ class Link(WSListener):
                     WSCloseCode.PROTOCOL_ERROR, "a message began inside a fragmented one"
                 )
             if frame.fin:
-                self._receive(frame.get_payload_as_bytes())
+                self._frames.append(frame.get_payload_as_bytes())
             else:
                 self._parts = bytearray(frame.get_payload_as_bytes())
         elif kind is WSMsgType.CONTINUATION:
             self._continue(frame)
+        elif kind is WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
         elif kind is WSMsgType.CLOSE:
             if not transport.is_close_frame_sent:
                 transport.send_close(WSCloseCode.OK)
@@ -132,9 +147,10 @@ class Link(WSListener):
             )
         if frame.fin:
             self._parts = None
-            self._receive(bytes(parts))
+            self._frames.append(bytes(parts))
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._hand_over()  # what came before the frame that broke the protocol
         self.reason = self._why_closing or _why_ended(transport)
 
     async def wait(self, secs: float) -> str | None:
@@ -187,8 +203,8 @@ class Link(WSListener):
         return why
 
 
-def _ignore(frame: bytes) -> None:
-    """A frame that comes after we have said goodbye."""
+def _ignore(frames: list[bytes]) -> None:
+    """Frames that come after we have said goodbye."""
 
 
 def _why_ended(transport: WSTransport) -> str:

@@ -22,7 +22,8 @@ from tapewatch.serve.client import (
     Choice,
     Client,
 )
-from tapewatch.serve.live import MAX_EVENTS, Hub
+from tapewatch.serve.gathered import MAX_EVENTS
+from tapewatch.serve.live import Hub
 from tests.serving import BTC, ETH, NOW, SOL, Feeder, World, book, candle, ticker, trade
 
 ALL_EVENTS = frozenset(EVENTS | STATES - {PRICE})

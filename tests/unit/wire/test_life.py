@@ -55,8 +55,7 @@ class Stage:
         raise error
 
     def hear(self, *frames):
-        for frame in frames:
-            self.life.received(frame.encode())
+        self.life.received([frame.encode() for frame in frames])
 
     async def said(self):
         await asyncio.sleep(0)
