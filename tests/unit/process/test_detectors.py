@@ -249,18 +249,55 @@ def test_liquidations_add_up_by_the_side_that_was_closed_and_say_at_least():
     assert {metric.quality for metric in told} == {Quality.SAMPLED}
 
 
+BYBIT = "bybit_linear:BTC/USDT:USDT"
+
+
+def whole(secs, size=1.0):
+    return closed(secs, size, inst=BYBIT, coverage=Quality.COMPLETE)
+
+
+def sums_of(events, window, inst="all:BTC"):
+    found = of(run(liquidations, events), "liq_long_usd", window)
+    return [(round(m.value), m.quality) for m in found if m.inst == inst]
+
+
 def test_venues_add_up_and_one_that_samples_makes_the_sum_a_lower_bound():
-    all_of_it = closed(1, 3.0, inst="bybit_linear:BTC/USDT:USDT", coverage=Quality.COMPLETE)
-    told = run(liquidations, [all_of_it, closed(3, 1.0)])
-    sums = [
-        m for m in told if m.inst == "all:BTC" and m.name == "liq_long_usd" and m.window == "1m"
-    ]
-    assert [(m.value, m.quality) for m in sums] == [
-        (pytest.approx(300.0), Quality.COMPLETE),
-        (pytest.approx(400.0), Quality.SAMPLED),
-    ]
-    own = [m for m in told if m.inst.startswith("bybit")]
-    assert {m.quality for m in own} == {Quality.COMPLETE}
+    told = [whole(-90), whole(1, 3.0), closed(3, 1.0)]
+    assert sums_of(told, "1m")[1:] == [(300, Quality.COMPLETE), (400, Quality.SAMPLED)]
+    assert sums_of(told, "1m", BYBIT)[1:] == [(300, Quality.COMPLETE)]
+
+
+def test_a_total_of_a_complete_feed_is_partial_until_its_window_is_full():
+    told = [whole(0), whole(55), whole(65), whole(3_500), whole(3_665)]
+    partial, complete = Quality.PARTIAL, Quality.COMPLETE
+    for inst in (BYBIT, "all:BTC"):
+        minutes = [quality for _, quality in sums_of(told, "1m", inst)]
+        assert minutes == [partial, partial, complete, complete, complete]
+        hours = [quality for _, quality in sums_of(told, "1h", inst)]
+        assert hours == [partial] * 4 + [complete]
+        assert {quality for _, quality in sums_of(told, "24h", inst)} == {partial}
+
+
+def test_a_gap_of_liquidations_makes_totals_partial_until_it_has_left_the_window():
+    lost = Gap(at(100), at(130), BYBIT, "allLiquidation", "closed")
+    other = Gap(at(100), at(130), BYBIT, "publicTrade", "closed")
+    told = [whole(0), whole(100), lost, whole(170), whole(200), whole(235)]
+    partial, complete = Quality.PARTIAL, Quality.COMPLETE
+    for inst in (BYBIT, "all:BTC"):
+        found = [quality for _, quality in sums_of(told, "1m", inst)]
+        assert found == [partial, complete, partial, partial, complete]
+        told_of_trades = [other if event is lost else event for event in told]
+        found = [quality for _, quality in sums_of(told_of_trades, "1m", inst)]
+        assert found == [partial, complete, complete, complete, complete]
+
+
+def test_a_sum_says_at_least_while_a_venue_with_derivatives_has_not_shown_that_it_tells_all():
+    lives = Rate(at(80), at(80), "okx:BTC/USDT:USDT", 1.0, Quality.COMPLETE)
+    spot = Rate(at(80), at(80), "okx:BTC/USDT", 1.0, Quality.COMPLETE)
+    assert sums_of([whole(0), lives, whole(90)], "1m")[1:] == [(100, Quality.SAMPLED)]
+    assert sums_of([whole(0), spot, whole(90)], "1m")[1:] == [(100, Quality.COMPLETE)]
+    wanted = Gap(at(80), at(80), "okx:BTC/USDT:USDT", "liquidation-orders", "closed")
+    assert sums_of([whole(0), wanted, whole(90)], "1m")[1:] == [(100, Quality.SAMPLED)]
 
 
 def calm(minutes):
