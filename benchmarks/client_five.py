@@ -18,12 +18,15 @@ from typing import Any, BinaryIO
 
 import uvloop
 
+from benchmarks import history
+from benchmarks.fleet import LOADS
 from tapewatch.feeds.exchange import ExchangeFeed
-from tapewatch.model.events import Batch, Coverage, Gap, Holding, Micros
+from tapewatch.model.events import Batch, Coverage, Gap, Holding, InstrumentId, Micros
 from tapewatch.ports import LinkState, Outlet
-from tapewatch.runtime import launch
+from tapewatch.runtime import heap, launch
 from tapewatch.runtime.wiring import App
 
+PRICES = "prices.json"  # by venue and native symbol, left in the folder
 HEARD = struct.Struct("<HqI")  # our port, wall time in us, frames that have reached the bus
 _PATIENCE_SECS = 30.0
 _FAR = 1 << 60
@@ -104,6 +107,18 @@ def port_of(life: Any) -> int:
     return int(port)
 
 
+def remember(app: App, prices: dict[str, dict[str, float]], until: int) -> None:
+    """Hours that were, so that no window fills while memory is watched."""
+    named: dict[InstrumentId, float] = {}
+    channels = {}
+    for venue, costs in prices.items():
+        feed: Any = app.feeds[venue]
+        channels[venue] = feed._dialect.channel(LOADS[venue].streams[0])  # its trades
+        resolve = feed._streams.catalogue.resolve
+        named |= {resolve(native, venue).id: cost for native, cost in costs.items()}
+    history.play(app.pipeline, named, channels, until)
+
+
 async def settled(app: App) -> None:
     """Everything accepted. Books whose snapshots are asked for begin with their first change."""
     async with asyncio.timeout(_PATIENCE_SECS):
@@ -133,6 +148,7 @@ async def measure(settings: Path, folder: Path, start: int, warm: int) -> dict[s
     plan.data_dir.mkdir(parents=True, exist_ok=True)
     app = App(plan, clock)
     await app.start()
+    remember(app, json.loads((folder / PRICES).read_text()), start)
     with (folder / "heard.log").open("wb", buffering=1 << 20) as log:
         taps = {}
         for name, feed in app.feeds.items():
@@ -193,6 +209,7 @@ def _say(words: dict[str, Any]) -> None:
 
 def main() -> None:
     settings, folder, start, warm = sys.argv[1:5]
+    heap.keep_little()  # as `launch.run` does
     _say(uvloop.run(measure(Path(settings), Path(folder), int(start), int(warm))))
 
 

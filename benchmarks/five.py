@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.children import ROOT, NotMeasured, cores, pin
-from benchmarks.client_five import HEARD
+from benchmarks.client_five import HEARD, PRICES
 from benchmarks.fleet import LOADS
 from benchmarks.gale import START, WARM, WARM_SECS, WRITE
 from benchmarks.product import resident_mb
@@ -168,13 +168,15 @@ class Run:
             name: {
                 "ws_url": f"ws://127.0.0.1:{each['port']}",
                 "rest_url": f"http://127.0.0.1:{each['port']}",
-                "symbols": each["natives"],
+                "symbols": list(each["prices"]),
                 "streams": list(LOADS[name].streams),
             }
             for name, each in served.items()
         }
         storage = {"data_dir": str(self.folder / "data")}
         settings = {"exchanges": sections, "storage": storage, "server": {"port": 0}}
+        prices = {name: each["prices"] for name, each in served.items()}
+        (self.folder / PRICES).write_text(json.dumps(prices))
         path = self.folder / "tapewatch.yaml"
         path.write_text(json.dumps(settings))
         return path

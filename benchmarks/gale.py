@@ -36,7 +36,7 @@ from tapewatch.model.instrument import Catalogue
 from tapewatch.ports import LinkState, Subscription
 from tapewatch.runtime import plugins
 from tapewatch.sim.exchange import SimulatedExchange
-from tapewatch.sim.market import Size
+from tapewatch.sim.market import Market, Size
 from tapewatch.sim.venues import open_venue
 from tapewatch.wire.http import Http
 
@@ -232,6 +232,11 @@ async def _until(at: int) -> None:
         await asyncio.sleep(ahead / 1e6)
 
 
+def prices_of(venue: str, market: Market, natives: list[str]) -> dict[str, float]:
+    listed = "spot/" if venue == "bybit" else ""
+    return {native: market.live_book(listed + native).bids.best / 1e8 for native in natives}
+
+
 def _port(link: Any) -> int:
     port: int = link._transport.get_extra_info("peername")[1]
     return port
@@ -245,7 +250,8 @@ async def _serve(venue: str, symbols: int, rate: float, secs: float, log: Path) 
     async with served:
         size = sum(len(chunk) for each in recordings for chunk in each.chunks)
         natives = natives_of(venue, served.market.symbols, symbols)
-        _say({"port": served.port, "frames": frames, "bytes": size, "natives": natives})
+        prices = prices_of(venue, served.market, natives)
+        _say({"port": served.port, "frames": frames, "bytes": size, "prices": prices})
         gale = Gale(recordings, served, log)
         cpu = 0.0
         while words := (await loop.run_in_executor(None, sys.stdin.readline)).split():

@@ -4,6 +4,7 @@ Both are child processes with a settings file and a data folder of their own, en
 """
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.children import ROOT, NotMeasured
 
@@ -69,15 +71,26 @@ def running(
 @contextlib.contextmanager
 def simulator(folder: Path, symbols: int) -> Iterator[tuple[str, list[str]]]:
     """A simulated Binance spot; gives its address without scheme, and its symbols."""
-    import msgspec
-
     port = free_port()
     command = tapewatch("simulate", "binance", "--port", str(port), "--symbols", str(symbols))
     with running(command, folder, "simulate") as child:
         address = f"127.0.0.1:{port}"
-        url = f"http://{address}/api/v3/exchangeInfo"
-        listing = msgspec.json.decode(until_answer(child, url, folder / "simulate.log"))
-        yield address, [row["symbol"] for row in listing["symbols"]]
+        until_answer(child, f"http://{address}/api/v3/ping", folder / "simulate.log")
+        yield address, [row["symbol"] for row in _asked(address, "exchangeInfo")["symbols"]]
+
+
+def prices_at(address: str) -> dict[str, float]:
+    """What each instrument of a simulated Binance spot costs now."""
+    cost = {row["symbol"]: float(row["price"]) for row in _asked(address, "ticker/price")}
+    listing = _asked(address, "exchangeInfo")["symbols"]
+    return {
+        f"binance:{row['baseAsset']}/{row['quoteAsset']}": cost[row["symbol"]] for row in listing
+    }
+
+
+def _asked(address: str, what: str) -> Any:
+    with urllib.request.urlopen(f"http://{address}/api/v3/{what}", timeout=10) as answer:
+        return json.load(answer)
 
 
 def write_settings(

@@ -99,6 +99,7 @@ def test_nothing_raises_and_only_what_is_declared_comes_out(names, moves):
     assert spoken <= heard | {f"{split_id(inst)[0]}:*" for inst in heard}
 
 
+@pytest.mark.long
 def test_no_state_grows_with_the_input(monkeypatch):
     """All at once: none hears more than when it also hears what the others give."""
     monkeypatch.setattr(book, "MAX_LEVELS", 300)

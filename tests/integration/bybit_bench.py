@@ -47,6 +47,7 @@ class Rig:
         self.compared = 0
         self._books = {}
         self._truths = {}
+        self._newest = {}  # update id and truth
         self.behind = 0
         self._read = 0
         plugin = plugins.load("venues", name)
@@ -201,8 +202,15 @@ class Rig:
                 self.behind += not is_now
 
     def _truth(self, inst):
-        view = self.market.book(self.native(inst), DEPTH)
-        return tuple({p / ONE: q / ONE for p, q in s} for s in (view.bids, view.asks))
+        """Most hundredths of a second change nothing: then it is the one that was made before."""
+        native = self.native(inst)
+        number = self.market.live_book(native).update_id
+        known, truth = self._newest.get(inst, (None, None))
+        if number != known:
+            view = self.market.book(native, DEPTH)
+            truth = tuple({p / ONE: q / ONE for p, q in s} for s in (view.bids, view.asks))
+            self._newest[inst] = number, truth
+        return truth
 
     def _take(self, event):
         if type(event) is Gap:

@@ -18,6 +18,8 @@ from tapewatch.stores.parquet import Parquet, ParquetConfig
 from tapewatch.stores.sqlite import Sqlite
 from tests.rows import INST, at, quote, trade
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 KILLS = 4
 RATE = 0.25  # trades a second of market time: an hour goes by in 900 trades, so hours end often

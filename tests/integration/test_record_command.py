@@ -33,6 +33,7 @@ async def exchange():
         yield running
 
 
+@pytest.mark.long
 async def test_what_was_recorded_is_verified_and_a_changed_tape_is_not(exchange, tmp_path):
     addresses = ("--ws-url", exchange.ws_url, "--rest-url", exchange.rest_url)
     streams = ("--streams", "aggTrade", "--streams", "depth")

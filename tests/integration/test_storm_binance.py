@@ -20,6 +20,8 @@ from tests.integration import fault_bench
 from tests.integration.fault_bench import inst_of, rigs, subs
 from tests.integration.truth import wrongly_numbered
 
+pytestmark = pytest.mark.long
+
 FAULTS = 100
 SHIFT = 1
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "PEPEUSDT")

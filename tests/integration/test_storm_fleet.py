@@ -21,6 +21,8 @@ from tapewatch.stores.sqlite import Sqlite
 from tests.integration import fault_bench
 from tests.integration.fleet import INTERVALS, START, VENUES, fleets
 
+pytestmark = pytest.mark.long
+
 KINDS = (
     "drop", "duplicate", "reorder", "stall", "slow", "garbage", "close", "http", "wrong_sequence",
     "outage",

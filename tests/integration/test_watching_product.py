@@ -8,6 +8,8 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 
+import pytest
+
 from tapewatch.cli.demo import _FEEDS
 from tapewatch.model.events import Alert, Metric, Quality
 from tapewatch.ports import Buffer, LinkState
@@ -17,6 +19,8 @@ from tapewatch.runtime.wiring import App
 from tapewatch.sim.faults import Fault
 from tapewatch.sim.scenarios import SCENARIOS
 from tapewatch.sim.world import WORLD, open_world
+
+pytestmark = pytest.mark.long
 
 SECOND = 1_000_000
 STEP = SECOND // 5

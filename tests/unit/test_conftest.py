@@ -17,10 +17,12 @@ EACH_WAY = pytest.mark.parametrize("way", ["-n0", "-n2"])
 
 def session(folder, way, **environ):
     clean = {k: v for k, v in os.environ.items() if k not in {"CI", "TAPEWATCH_CI"}}
-    options = ["-p", "no:randomly", "-p", "no:cacheprovider", "-q", way]
+    # Nothing but xdist is loaded: the rules are of pytest's own reports, and starting is all it costs.
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    options = ["-p", "xdist", "-p", "no:cacheprovider", "-q", way]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(folder)],
-        env=clean | environ, cwd=folder, capture_output=True, text=True, check=False,
+        env=clean | alone | environ, cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from benchmarks.testday.truth import usual_volume
 from tapewatch.model.events import Side
 from tapewatch.process.volume_surge import VolumeSurgeConfig
 
+pytestmark = pytest.mark.long
+
 SWAP = "okx:BTC/USDT:USDT"
 FUTURE = "binance_futures:BTC/USDT:USDT"
 

@@ -20,7 +20,7 @@ from tapewatch.feeds.ccxt_config import CcxtConfig, CcxtWords
 from tapewatch.model.errors import ConfigError
 from tapewatch.ports import FeedConfig, Hot, Processor, Sink
 from tapewatch.rules.rulebook import measures_of
-from tapewatch.runtime import ccxt_venues, plugins, selftest, vitals
+from tapewatch.runtime import ccxt_venues, heap, plugins, selftest, vitals
 from tapewatch.runtime.aside import Aside
 from tapewatch.runtime.clock import wall_clock
 from tapewatch.runtime.delivery import Pace
@@ -180,6 +180,7 @@ def _options(server: ServerSettings) -> Options:
 
 def run(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
     """Run `main` with an event that signals set. Give its exit code."""
+    heap.keep_little()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_with_signals(main))
 

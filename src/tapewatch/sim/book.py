@@ -62,8 +62,10 @@ class Side:
 
     def top(self, count: int) -> list[Level]:
         """The best `count` levels, best first."""
-        prices = (key * self.sign for key in reversed(self.keys[-count:]))
-        return [(price, self.levels[price]) for price in prices]
+        keys = self.keys[-count:]
+        keys.reverse()
+        prices = keys if self.sign > 0 else [-key for key in keys]
+        return list(zip(prices, map(self.levels.__getitem__, prices), strict=True))
 
 
 class Book:
