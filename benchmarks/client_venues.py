@@ -74,7 +74,7 @@ class Reader:
             if type(event) is BookDelta or type(event) is BookSnapshot:
                 book = books[event.inst]
                 book.apply(event)
-                tops.append((book.best_bid, book.best_ask))
+                tops.append(book.best())
 
     def hear(self, events: Batch, *, applied: bool = False) -> None:
         for event in events:
@@ -89,9 +89,9 @@ class Reader:
     def state(self) -> dict[str, Any]:
         """By native name: the best prices, or the id of the last trade."""
         tops = {
-            self.native[inst]: [book.best_bid, book.best_ask]
+            self.native[inst]: list(best)
             for inst, book in self.books.items()
-            if book.best_bid is not None
+            if (best := book.best())[0] is not None
         }
         return tops or self.last
 

@@ -53,16 +53,23 @@ class BookStatsState(Struct):
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
         kind = type(event)
-        if kind is BookDelta:  # the most frequent by far in work
-            return self._take(event)
+        if kind is BookDelta:
+            # The common case: this is the cost of a change. A clock that went back by more than a
+            # minute is followed, not waited for.
+            if self.book.live:
+                self.book.change(event)
+                if not self.book_edge - MINUTE < event.ts < self.book_edge:
+                    return self._look(event)
+            return ()
         if kind is Quote:
-            # A clock that went back by more than a minute is followed, not waited for.
             if self.quote_edge - MINUTE < event.ts < self.quote_edge:
                 return ()
             self.quote_edge = _second_after(event.ts)
             return self._tell_spread(event, event.bid, event.ask)
-        if kind is not Gap:
-            return self._take(event)
+        if kind is BookSnapshot:
+            self.book.apply(event)
+            self.gap = ""
+            return self._look(event)
         if is_book_channel(event.channel):
             self.book.void()
             self.gap = event.reason
@@ -74,23 +81,17 @@ class BookStatsState(Struct):
     def on_timer(self, at: Micros) -> tuple[()]:  # noqa: ARG002 - the port has it
         return ()
 
-    def _take(self, event: BookSnapshot | BookDelta) -> list[AnyEvent] | tuple[()]:
-        book = self.book
-        book.apply(event)
-        if type(event) is BookSnapshot:
-            self.gap = ""
-        is_told = self.book_edge - MINUTE < event.ts < self.book_edge
-        if not book.live or (is_told and type(event) is BookDelta):
-            return ()
-        if book.crossed:
-            reason = f"crossed book: bid {book.best_bid}, ask {book.best_ask}"
-            book.void()
-            self.gap = reason
-            return [Gap(event.ts, event.recv, self.inst, "depth", reason)]
-        if is_told:
-            return ()
+    def _look(self, event: BookSnapshot | BookDelta) -> list[AnyEvent] | tuple[()]:
+        """Read the book: is it possible, and is there something to tell?"""
+        bid, ask = self.book.best()
+        if bid is not None and ask is not None and bid >= ask:
+            self.book.void()
+            self.gap = f"crossed book: bid {bid}, ask {ask}"
+            return [Gap(event.ts, event.recv, self.inst, "depth", self.gap)]
+        if self.book_edge - MINUTE < event.ts < self.book_edge:
+            return ()  # a snapshot in a second that was spoken for
         self.book_edge = _second_after(event.ts)
-        return self._tell_book(event)
+        return () if bid is None or ask is None else self._tell_book(event, bid, ask)
 
     def _tell_spread(self, event: Any, bid: float, ask: float) -> list[AnyEvent] | tuple[()]:
         if not bid or not ask:
@@ -98,14 +99,11 @@ class BookStatsState(Struct):
         spread = (ask - bid) / (ask + bid) * 2.0 * _BPS
         return [self._metric(event, "spread_bps", spread, "1s", Quality.COMPLETE)]
 
-    def _tell_book(self, event: BookSnapshot | BookDelta) -> list[AnyEvent] | tuple[()]:
+    def _tell_book(self, event: BookSnapshot | BookDelta, bid: float, ask: float) -> list[AnyEvent]:
         book = self.book
-        bid, ask = book.best_bid, book.best_ask
-        if bid is None or ask is None:
-            return ()
         middle = (bid + ask) / 2.0
         low, high = middle * (1.0 - self.reach), middle * (1.0 + self.reach)
-        bids, asks = book.bids.within(low), book.asks.within(-high)
+        bids, asks = book.within(low, high)
         known_low, known_high = book.known
         whole = known_low <= low and high <= known_high
         quality = Quality.COMPLETE if whole else Quality.PARTIAL

@@ -6,7 +6,7 @@ here. It does not repair, and it does not decide what to do about a crossed book
     change --> pending (the changes as they came)
                   | somebody reads, or too many wait
                   v
-               sizes (by price)  --new prices-->  prices (sorted)
+    each side: sizes (by price)  --new prices-->  prices (sorted)
 
 A book changes far more often than it is read. So a change is one `append`, and the levels are
 worked on when somebody reads, all that wait of one book in a row: a dict that was not touched for
@@ -18,7 +18,7 @@ What a snapshot did not reach is unknown until it changes: `known` says how far 
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from math import fsum, inf
 from operator import mul
@@ -28,7 +28,8 @@ from msgspec import Struct, field
 from tapewatch.model.events import BookDelta, BookSnapshot, Level, Micros
 
 MAX_LEVELS = 10_000  # a side; a venue's book can grow for ever far from the price
-MAX_PENDING = 1_000  # changed levels of a side that wait; 2 s of the busiest markets
+MAX_PENDING = 50  # changes that wait; 5 s of a venue that tells ten a second
+MAX_WAITING = 200  # levels of a change that may wait: a larger one gains nothing and pins memory
 
 _ROOM = 128  # levels that may always be gone before they are looked for
 _FEW = 32  # up to so many new prices are put in their places one by one
@@ -44,14 +45,12 @@ def is_book_channel(channel: str) -> bool:
 class Half(Struct, array_like=True):
     """One side. The key of a price is itself for bids and its negative for asks: best is largest.
 
-    When nothing is pending, `prices` holds the prices of `sizes`, ascending.
+    `prices` holds the prices of `sizes`, ascending.
     """
 
     sign: float
     sizes: dict[float, float] = field(default_factory=dict)  # zero: gone
     prices: list[float] = field(default_factory=list)
-    pending: list[tuple[Level, ...]] = field(default_factory=list)
-    waiting: int = 0  # levels in `pending`
     room: int = _ROOM  # with more levels than this we look for those that are gone
     known: float = inf  # every level at or above this key is in hand
     trimmed: int = 0  # levels that were let go because there were too many
@@ -59,29 +58,15 @@ class Half(Struct, array_like=True):
     def load(self, levels: tuple[Level, ...]) -> None:
         """Replace everything. `levels` are best first."""
         self.sizes = dict(levels)
-        self.pending = []
-        self.waiting = 0
         self._clean()
         self.known = self._worst() if self.prices else inf
 
-    def change(self, levels: tuple[Level, ...]) -> None:
-        if not levels:
-            return
-        self.pending.append(levels)
-        self.waiting += len(levels)
-        if self.waiting > MAX_PENDING:
-            self.settle()
-
-    def settle(self) -> None:
-        """Bring what is pending into `sizes` and `prices`."""
-        if not self.pending:
-            return
+    def change(self, changes: Iterable[tuple[Level, ...]]) -> None:
+        """Bring these into `sizes` and `prices`."""
         sizes, prices = self.sizes, self.prices
         before = len(sizes)
-        for levels in self.pending:
+        for levels in changes:
             sizes.update(levels)
-        self.pending = []
-        self.waiting = 0
         count = len(sizes) - before
         if len(sizes) > self.room:
             self._clean()
@@ -93,19 +78,16 @@ class Half(Struct, array_like=True):
                 insort(prices, price)
 
     def top(self, count: int) -> list[Level]:
-        self.settle()
         sizes = self.sizes
         found = ((price, size) for price in self._best_first() if (size := sizes[price]))
         return list(islice(found, count))
 
     def best(self) -> float | None:
-        self.settle()
         sizes = self.sizes
         return next((price for price in self._best_first() if sizes[price]), None)
 
     def within(self, key: float) -> float:
         """Sum of price times size of all levels whose key is not below `key`."""
-        self.settle()
         sizes, prices = self.sizes, self.prices
         if self.sign > 0:
             reached = prices[bisect_left(prices, key) :]
@@ -142,63 +124,83 @@ class Half(Struct, array_like=True):
 
 
 class Book(Struct, array_like=True):
-    """Empty and not `live` until a snapshot comes, and again after `void`."""
+    """Empty and not `live` until a snapshot comes, and again after `void`.
+
+    Fields are as of the last reading; read by the methods, which bring the book up to date.
+    """
 
     bids: Half = field(default_factory=lambda: Half(1.0))
     asks: Half = field(default_factory=lambda: Half(-1.0))
     seq: int = 0
     ts: Micros = Micros(0)
     live: bool = False
+    pending: list[BookDelta] = field(default_factory=list)
 
     def apply(self, event: BookSnapshot | BookDelta) -> None:
         """Take what comes next. Changes without a snapshot before them are left out."""
         if type(event) is BookSnapshot:
-            self.bids.load(event.bids)
-            self.asks.load(event.asks)
-            self.live = True
+            self._load(event.bids, event.asks)
+            self.live, self.seq, self.ts = True, event.seq, event.ts
         elif self.live:
-            self.bids.change(event.bids)
-            self.asks.change(event.asks)
-        else:
-            return
-        self.seq = event.seq
-        self.ts = event.ts
+            self.change(event)
+
+    def change(self, event: BookDelta) -> None:
+        """Take a change of a live book: all that is done for most of them."""
+        pending = self.pending
+        pending.append(event)
+        if len(pending) >= MAX_PENDING or len(event.bids) + len(event.asks) > MAX_WAITING:
+            self.settle()
+
+    def settle(self) -> None:
+        """Work in what is pending."""
+        pending = self.pending
+        if pending:
+            self.bids.change([event.bids for event in pending])
+            self.asks.change([event.asks for event in pending])
+            self.seq, self.ts = pending[-1].seq, pending[-1].ts
+            self.pending = []
 
     def void(self) -> None:
         """Forget everything: what was here is not proven any more."""
-        self.bids.load(())
-        self.asks.load(())
+        self._load((), ())
         self.live = False
 
     def top(self, count: int) -> tuple[list[Level], list[Level]]:
         """Give the best `count` bids and asks, best first."""
+        self.settle()
         return self.bids.top(count), self.asks.top(count)
 
-    @property
-    def best_bid(self) -> float | None:
-        return self.bids.best()
+    def best(self) -> tuple[float | None, float | None]:
+        """Give the best bid and the best ask."""
+        self.settle()
+        return self.bids.best(), self.asks.best()
 
-    @property
-    def best_ask(self) -> float | None:
-        return self.asks.best()
+    def within(self, low: float, high: float) -> tuple[float, float]:
+        """Give what the bids from `low` up and the asks up to `high` are worth."""
+        self.settle()
+        return self.bids.within(low), self.asks.within(-high)
 
     @property
     def crossed(self) -> bool:
         """Say whether somebody bids as much as somebody asks: then the book is not true."""
-        bid, ask = self.bids.best(), self.asks.best()
+        bid, ask = self.best()
         return bid is not None and ask is not None and bid >= ask
 
     @property
     def known(self) -> tuple[float, float]:
         """Lowest bid and highest ask up to which no level can be missing."""
-        self.bids.settle()
-        self.asks.settle()
+        self.settle()
         return self.bids.known, -self.asks.known
 
     @property
     def astray(self) -> bool:
         """Say whether a best price has left the range that the snapshot covered."""
-        bid, ask = self.bids.best(), self.asks.best()
+        bid, ask = self.best()
         return (bid is not None and ask is not None) and (
             bid < self.bids.known or -ask < self.asks.known
         )
+
+    def _load(self, bids: tuple[Level, ...], asks: tuple[Level, ...]) -> None:
+        self.pending = []
+        self.bids.load(bids)
+        self.asks.load(asks)

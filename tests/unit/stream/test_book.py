@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tapewatch.model.events import BookDelta, BookSnapshot
 from tapewatch.stream import book as module
 from tapewatch.stream.book import _ROOM as ROOM
-from tapewatch.stream.book import MAX_PENDING, Book, is_book_channel
+from tapewatch.stream.book import MAX_PENDING, MAX_WAITING, Book, is_book_channel
 from tests.streams import INSTS, at
 
 
@@ -36,7 +36,7 @@ def book():
 def test_top_gives_the_best_levels_first(book):
     assert book.top(1) == ([(99.0, 1.0)], [(101.0, 3.0)])
     assert book.top(9) == ([(99.0, 1.0), (98.0, 2.0)], [(101.0, 3.0), (102.0, 4.0)])
-    assert (book.best_bid, book.best_ask) == (99.0, 101.0)
+    assert book.best() == (99.0, 101.0)
 
 
 def test_delta_sets_adds_and_removes_levels(book):
@@ -48,7 +48,7 @@ def test_delta_sets_adds_and_removes_levels(book):
 
 def test_removing_what_is_not_there_is_no_matter(book):
     book.apply(delta([(50.0, 0.0)], [(500.0, 0.0)]))
-    assert book.best_bid == 99.0
+    assert book.best()[0] == 99.0
 
 
 def test_snapshot_replaces_everything(book):
@@ -61,7 +61,7 @@ def test_changes_without_a_snapshot_are_left_out():
     book.apply(delta([(99.0, 1.0)]))
     assert not book.live
     assert book.top(9) == ([], [])
-    assert book.best_bid is None
+    assert book.best() == (None, None)
 
 
 def test_void_forgets_everything_until_the_next_snapshot(book):
@@ -97,8 +97,7 @@ def test_one_side_may_be_empty(book):
 
 
 def test_within_sums_what_the_levels_are_worth(book):
-    assert book.bids.within(98.5) == 99.0
-    assert book.asks.within(-102.0) == 101.0 * 3 + 102.0 * 4
+    assert book.within(98.5, 102.0) == (99.0, 101.0 * 3 + 102.0 * 4)
 
 
 def test_deep_reading_goes_beyond_the_sorted_part():
@@ -107,7 +106,7 @@ def test_deep_reading_goes_beyond_the_sorted_part():
     bids, asks = book.top(700)
     assert bids == [(1000.0 - n, 1.0 + n) for n in range(1, 701)]
     assert asks == [(1000.0 + n, 1.0 + n) for n in range(1, 701)]
-    assert book.bids.within(0.0) == pytest.approx(sum((1000 - n) * (1 + n) for n in range(1, 1001)))
+    assert book.within(0.0, 0.0)[0] == pytest.approx(sum((1000 - n) * (1 + n) for n in range(1, 1001)))
 
 
 def test_levels_are_capped_and_those_let_go_are_counted(monkeypatch):
@@ -125,8 +124,8 @@ def test_a_side_that_only_grows_stays_bounded(monkeypatch):
     book.apply(deep(10))
     for n in range(2_000):
         book.apply(delta([(900.0 - n / 1000, 1.0)]))
-        assert sum(map(len, book.bids.pending)) <= MAX_PENDING
-    assert book.best_bid == 999.0
+        assert len(book.pending) < MAX_PENDING
+    assert book.best()[0] == 999.0
     assert len(book.bids.sizes) <= 300
     assert book.bids.trimmed > 1_000
 
@@ -137,16 +136,14 @@ def test_a_book_that_nobody_reads_stays_bounded(monkeypatch):
     book.apply(deep(10))
     for n in range(5_000):
         book.apply(delta([(900.0 - n / 1000, 1.0)], [(1100.0 + n / 1000, 1.0)]))
-    for half in (book.bids, book.asks):
-        assert len(half.sizes) <= 300
-        assert sum(map(len, half.pending)) <= MAX_PENDING
-        assert len(half.pending) <= MAX_PENDING
+        assert len(book.pending) < MAX_PENDING
+    assert len(book.bids.sizes) <= 300
+    assert len(book.asks.sizes) <= 300
 
 
-def test_changes_of_one_side_only_leave_nothing_waiting_on_the_other(book):
-    for n in range(10):
-        book.apply(delta([(90.0 + n / 10, 1.0)]))
-    assert book.asks.pending == []
+def test_a_change_of_very_many_levels_does_not_wait(book):
+    book.apply(delta([(1.0 + n / 1000, 1.0) for n in range(MAX_WAITING + 1)]))
+    assert book.pending == []
 
 
 def test_a_level_that_came_and_went_between_two_readings_left_nothing(book):
@@ -222,7 +219,7 @@ def ask(book, question):
     elif question == "crossed":
         assert book.crossed in (False, True)
     elif question == "within":
-        book.bids.within(800.0)
+        book.within(800.0, 1200.0)
     elif question == "saved":
         return msgspec.msgpack.decode(msgspec.msgpack.encode(book), type=Book)
     return book
@@ -243,8 +240,7 @@ def test_asking_or_saving_in_between_changes_no_answer(depth, changes):
         unasked.apply(event)
         asked = ask(asked, question)
     for key in (999.0, 990.0, 700.0):
-        assert asked.bids.within(key) == unasked.bids.within(key)
-        assert asked.asks.within(key - 2000.0) == unasked.asks.within(key - 2000.0)
+        assert asked.within(key, 2000.0 - key) == unasked.within(key, 2000.0 - key)
     assert asked.top(10_000) == unasked.top(10_000)
     assert asked.crossed == unasked.crossed
     assert asked.known == unasked.known
@@ -258,8 +254,7 @@ def test_within_equals_a_plain_sum_however_far_it_reaches(depth, reach):
     for far in reach:
         bids = sum((1000 - n) * (1 + n) for n in range(1, depth + 1) if n <= far)
         asks = sum((1000 + n) * (1 + n) for n in range(1, depth + 1) if n <= far)
-        assert book.bids.within(1000.0 - far) == bids
-        assert book.asks.within(-1000.0 - far) == asks
+        assert book.within(1000.0 - far, 1000.0 + far) == (bids, asks)
 
 
 def test_a_book_survives_encoding(book):
