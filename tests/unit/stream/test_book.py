@@ -106,7 +106,9 @@ def test_deep_reading_goes_beyond_the_sorted_part():
     bids, asks = book.top(700)
     assert bids == [(1000.0 - n, 1.0 + n) for n in range(1, 701)]
     assert asks == [(1000.0 + n, 1.0 + n) for n in range(1, 701)]
-    assert book.within(0.0, 0.0)[0] == pytest.approx(sum((1000 - n) * (1 + n) for n in range(1, 1001)))
+    assert book.within(0.0, 0.0)[0] == pytest.approx(
+        sum((1000 - n) * (1 + n) for n in range(1, 1001))
+    )
 
 
 def test_levels_are_capped_and_those_let_go_are_counted(monkeypatch):
