@@ -82,7 +82,7 @@ class BookStatsState(Struct):
         return ()
 
     def _look(self, event: BookSnapshot | BookDelta) -> list[AnyEvent] | tuple[()]:
-        """Read the book: is it possible, and is there something to tell?"""
+        """Read the book: tell what is there, or that it cannot be."""
         bid, ask = self.book.best()
         if bid is not None and ask is not None and bid >= ask:
             self.book.void()
