@@ -4,7 +4,7 @@ Pure functions over candles of one instrument and one origin. A candle is as goo
 its parts, and PARTIAL if a part is missing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 
 from msgspec.structs import replace
@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from tapewatch.model.events import Candle, Micros, Quality
 from tapewatch.model.times import Interval
 
-_EVER = Micros(0)
 _BADNESS = {Quality.COMPLETE: 0, Quality.REPAIRED: 1, Quality.SAMPLED: 2, Quality.PARTIAL: 3}
 
 
@@ -29,47 +28,10 @@ def largest_divisor(interval: Interval, stored: Iterable[Interval]) -> Interval:
     return fit[-1]
 
 
-def rungs(interval: Interval, stored: Sequence[Interval]) -> list[Interval]:
-    """Give the steps from small stored candles up to `interval`: each is made of whole ones before it.
-
-    Raises ValueError as `largest_divisor` does.
-    """
-    steps = [largest_divisor(interval, stored)]
-    while smaller := [other for other in stored if other < steps[0] and other.divides(steps[0])]:
-        steps.insert(0, max(smaller))
-    return steps if steps[-1] == interval else [*steps, interval]
-
-
-def climb(
-    steps: Iterable[Interval], stored: Mapping[str, Iterable[Candle]], grows_from: Micros
-) -> list[Candle]:
-    """Make candles of the last of `steps` where none are stored, or only worse ones.
-
-    What begins before `grows_from` is over: something later is stored.
-    """
-    made: list[Candle] = []
-    for step in steps:
-        known = {candle.ts: candle for candle in stored.get(step.name, ())}
-        for whole in rollup(made, step, grows_from):
-            if _is_better(whole, known.get(whole.ts)):
-                known[whole.ts] = whole
-        made = [known[ts] for ts in sorted(known)]
-    return made
-
-
-def _is_better(made: Candle, known: Candle | None) -> bool:
-    if known is None:
-        return True
-    return made.closed >= known.closed and _BADNESS[made.quality] < _BADNESS[known.quality]
-
-
-def rollup(
-    candles: Iterable[Candle], interval: Interval, grows_from: Micros = _EVER
-) -> list[Candle]:
+def rollup(candles: Iterable[Candle], interval: Interval) -> list[Candle]:
     """Make candles of `interval`. The input ascends in time; of reissues the highest revision counts.
 
-    The last candle is not `closed` if its last part has not come or is itself growing. It grows no
-    more if something of it was received after its end: what is missing then will not come.
+    The last candle is not `closed` if its last part has not come or is itself growing.
     """
     parts: dict[Micros, Candle] = {}
     for candle in candles:
@@ -81,8 +43,7 @@ def rollup(
         groups.setdefault(interval.floor(ts), []).append(parts[ts])
     newest = max(groups, default=None)
     return [
-        _make(start, group, interval, newest=start == newest and start >= grows_from)
-        for start, group in groups.items()
+        _make(start, group, interval, newest=start == newest) for start, group in groups.items()
     ]
 
 
@@ -113,10 +74,9 @@ def _make(start: Micros, parts: Sequence[Candle], interval: Interval, *, newest:
     width = Interval.parse(parts[0].interval).micros
     last = parts[-1]
     end = start + interval.micros
-    candle = reduce(extend, parts)
-    ended = last.closed and (last.ts + width == end or candle.recv >= end)
-    growing = newest and not ended
+    growing = newest and not (last.closed and last.ts + width == end)
     expected = ((last.ts + width if growing else end) - start) // width
+    candle = reduce(extend, parts)
     return replace(
         candle,
         ts=start,

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from msgspec.structs import replace
 
 from tapewatch.model.events import Candle, Event, InstrumentId, Micros, Trade
 from tapewatch.model.times import SECOND, Interval, iso
@@ -35,7 +34,6 @@ E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 
 _LAST = 253_402_300_799 * SECOND  # year 9999, the last that a timestamp's text can say
-_WHOLE = "quality <> 'partial'"
 _CATALOGUE = re.compile(r"\bshow\b|\binformation_schema\b|\bduckdb_", re.IGNORECASE)
 # Our own candle if it saw everything, else the venue's, which always did, else ours.
 _BETTER = (
@@ -154,52 +152,15 @@ class DuckDb:
         return page.ascending(self._events(Trade, "trades", statement, inst, page))
 
     def _candles(self, inst: InstrumentId, interval: Interval, page: "_Page") -> list[Candle]:
-        """Give what is stored, and make of smaller ones what is not, or only in part."""
-        from tapewatch.process.rollup import climb, rungs
-
         stored = self._intervals(inst, page)
-        if not stored:
-            return []
-        page = page.whole(interval)
-        steps = rungs(interval, stored)
-        rows = self._slots(inst, steps, page)
-        # The row after the page tells that its last candle is not the last there is.
-        slots = sorted(slot for slot, _ in rows[: page.limit])
-        if not slots:
-            return []
-        is_last = page.offset == 0 if page.newest else len(rows) <= page.limit
-        span = page.over(slots[0], Micros(slots[-1] + interval.micros))
-        found = {interval.name: self._stored_candles(inst, interval, span)}
-        if wanting := [slot for slot, is_wanting in rows if is_wanting]:
-            where = f"{_slot(interval)} IN (SELECT unnest($slots))"
-            for step in steps[:-1]:
-                found[step.name] = self._stored_candles(inst, step, span, where, slots=wanting)
-        return climb(steps, found, slots[-1] if is_last else span.until)
+        if interval in stored or not stored:
+            return page.ascending(self._stored_candles(inst, interval, page))
+        from tapewatch.process.rollup import largest_divisor, rollup
 
-    def _slots(
-        self, inst: InstrumentId, steps: list[Interval], page: "_Page"
-    ) -> list[tuple[Micros, bool]]:
-        """Which candles there are or can be made, and whether smaller ones are wanted for each.
-
-        One that is PARTIAL is worth making anew only if something smaller is better.
-        """
-        names = ", ".join(f"'{step.name}'" for step in steps)
-        statement = (
-            f"SELECT {_slot(steps[-1])} AS slot,"  # noqa: S608 - times, numbers and intervals of ours
-            f" bool_or(\"interval\" = '{steps[-1].name}') AS known,"
-            f" coalesce(bool_or({_WHOLE}) FILTER (\"interval\" = '{steps[-1].name}'), false) AS whole,"
-            f" coalesce(bool_or({_WHOLE}) FILTER (\"interval\" <> '{steps[-1].name}'), false) AS better"
-            f' FROM candles WHERE inst = $inst AND "interval" IN ({names}) AND {page.where}'
-            f" GROUP BY slot {page.one_more().order('slot')}"
-        )
-        table = self._made().ask(
-            statement, ["candles"], {"inst": inst}, since=page.since, until=page.until
-        )
-        columns = (column.to_pylist() for column in table.columns)
-        return [
-            (slot, not whole and (better or not known))
-            for slot, known, whole, better in zip(*columns, strict=True)
-        ]
+        base = largest_divisor(interval, stored)
+        made = rollup(self._stored_candles(inst, base, page.widened(interval, base)), interval)
+        made = [candle for candle in made if page.since <= candle.ts < page.until]
+        return page.cut(made)
 
     def _intervals(self, inst: InstrumentId, page: "_Page") -> list[Interval]:
         statement = (
@@ -212,34 +173,23 @@ class DuckDb:
         return [Interval.parse(name) for name in table.column("name").to_pylist()]
 
     def _stored_candles(
-        self,
-        inst: InstrumentId,
-        interval: Interval,
-        span: "_Page",
-        where: str = "true",
-        **values: list[Micros],
+        self, inst: InstrumentId, interval: Interval, page: "_Page"
     ) -> list[Candle]:
         statement = (
             "SELECT * EXCLUDE (nth) FROM (SELECT *, row_number() OVER"  # noqa: S608 - times of ours
             f" (PARTITION BY ts ORDER BY {_BETTER}) AS nth FROM candles"
-            f" WHERE inst = $inst AND \"interval\" = '{interval.name}' AND {span.where} AND {where})"
-            " WHERE nth = 1 ORDER BY ts"
+            f" WHERE inst = $inst AND \"interval\" = '{interval.name}' AND {page.where})"
+            f" WHERE nth = 1 {page.order('ts')}"
         )
-        return self._events(Candle, "candles", statement, inst, span, **values)
+        return self._events(Candle, "candles", statement, inst, page)
 
     def _events(
-        self,
-        event: type[E],
-        kind: str,
-        statement: str,
-        inst: InstrumentId,
-        page: "_Page",
-        **values: list[Micros],
+        self, event: type[E], kind: str, statement: str, inst: InstrumentId, page: "_Page"
     ) -> list[E]:
         from tapewatch.stores._arrow import from_table
 
         table = self._made().ask(
-            statement, [kind], {"inst": inst, **values}, since=page.since, until=page.until
+            statement, [kind], {"inst": inst}, since=page.since, until=page.until
         )
         return from_table(event, table)
 
@@ -276,25 +226,22 @@ class _Page(msgspec.Struct, frozen=True):
     def ascending(self, events: list[E]) -> list[E]:
         return events[::-1] if self.newest else events
 
-    def whole(self, interval: Interval) -> "_Page":
-        """The same page with ends that cut no candle of this length in two."""
+    def widened(self, interval: Interval, base: Interval) -> "_Page":
+        """Base candles for this page of larger ones: whole groups, one more than can be cut."""
         since = interval.floor(self.since)
         if since < self.since:
             since = Micros(since + interval.micros)
-        until = Micros(interval.floor(Micros(self.until - 1)) + interval.micros)
-        return replace(self, since=since, until=until)
+        until = interval.floor(Micros(self.until - 1)) + interval.micros
+        groups = self.limit + self.offset + 1
+        return _Page(
+            since, Micros(until), groups * (interval.micros // base.micros), 0, self.newest
+        )
 
-    def one_more(self) -> "_Page":
-        return replace(self, limit=max(self.limit, 0) + 1)
-
-    def over(self, since: Micros, until: Micros) -> "_Page":
-        """Every row of a time range."""
-        return replace(self, since=since, until=until)
-
-
-def _slot(interval: Interval) -> str:
-    """The open time of the candle of this length that a row belongs to, in SQL."""
-    return f"epoch_us(ts) - (epoch_us(ts) - {interval.floor(Micros(0))}) % {interval.micros}"
+    def cut(self, candles: list[Candle]) -> list[Candle]:
+        if self.newest:
+            end = len(candles) - self.offset
+            return candles[max(0, end - self.limit) : max(0, end)]
+        return candles[self.offset : self.offset + self.limit]
 
 
 def build(name: str, config: DuckDbConfig, **runtime: Any) -> DuckDb:

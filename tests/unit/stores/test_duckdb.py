@@ -30,12 +30,6 @@ def put_parquet(data, kind, events, hour=0):
     compact(Job(kind, str(target), (str(journal.path),)))
 
 
-def put_minutes(data, *minutes, **more):
-    """Each into the hour where the store has it."""
-    for hour in {minute // 60 for minute in minutes}:
-        put(data, "candles", [candle(n, **more) for n in minutes if n // 60 == hour], hour).close()
-
-
 @pytest.fixture
 def data(tmp_path):
     return tmp_path / "it's data"
@@ -141,78 +135,12 @@ async def test_a_custom_interval_is_made_of_the_largest_that_divides_it(store, d
     assert sum(c.trades for c in found) == 3 * 28
 
 
-def larger(found):
-    return [(c.ts, c.closed, c.quality, c.trades) for c in found]
-
-
-@pytest.fixture
-def holes(data):
-    """Stored hours 0 and 3, of minutes: hour 1 whole, of hour 2 fifty, of hour 3 all."""
-    minutes = [candle(n, quality=Quality.COMPLETE, recv=at(90_000)) for n in range(60, 240)]
-    for hour in (1, 2, 3):
-        rows = [c for c in minutes if (c.ts - at(0)) // 3_600_000_000 == hour]
-        put(data, "candles", rows[:50] if hour == 2 else rows, hour).close()
-    whole = {"interval": "1h", "quality": Quality.COMPLETE, "trades": 7}
-    put(data, "candles", [candle(0, **whole)], 0, number=1).close()
-    put(data, "candles", [candle(180, **whole)], 3, number=1).close()
-    return [
-        (at(0), True, Quality.COMPLETE, 7),
-        (at(3600), True, Quality.COMPLETE, 180),
-        (at(7200), True, Quality.PARTIAL, 150),
-        (at(10_800), True, Quality.COMPLETE, 7),
-    ]
-
-
-async def test_where_a_larger_candle_is_missing_it_is_made_of_smaller_ones(store, holes):
-    assert larger(await store.candles(INST, "1h", at(0), at(86_400), 10)) == holes
-
-
-@pytest.mark.parametrize("newest", [False, True])
-@pytest.mark.parametrize(("limit", "offset"), [(1, 0), (2, 1), (3, 2), (9, 0), (0, 0), (1, 9)])
-async def test_pages_of_stored_and_made_candles_are_parts_of_the_whole(
-    store, holes, newest, limit, offset
-):
-    page = await store.candles(INST, "1h", at(0), at(86_400), limit, offset=offset, newest=newest)
-    end = max(0, 4 - offset)
-    expected = holes[max(0, end - limit) : end] if newest else holes[offset : offset + limit]
-    assert larger(page) == expected
-
-
-async def test_a_day_is_made_of_hours_and_of_minutes_where_hours_are_missing(store, holes):
-    (day,) = await store.candles(INST, "1d", at(0), at(86_400), 10)
-    assert (day.trades, day.quality, day.closed) == (7 + 180 + 150 + 7, Quality.PARTIAL, True)
-
-
-async def test_a_partial_candle_gives_way_to_its_better_parts(store, data):
-    put(data, "candles", [candle(0, interval="1h", quality=Quality.PARTIAL, trades=9)]).close()
-    rows = [candle(n, quality=Quality.COMPLETE) for n in range(60)]
-    put(data, "candles", rows[:40], number=1).close()
-    (stored,) = await store.candles(INST, "1h", at(0), at(3600), 10)
-    assert (stored.trades, stored.quality) == (9, Quality.PARTIAL)
-    put(data, "candles", rows[40:], number=2).close()
-    (made,) = await store.candles(INST, "1h", at(0), at(3600), 10)
-    assert (made.trades, made.quality) == (180, Quality.COMPLETE)
-
-
-async def test_the_hour_that_goes_on_is_not_closed_and_an_older_one_is(store, data):
-    live = {"quality": Quality.COMPLETE}
-    put_minutes(data, *range(10), **live)
-    (growing,) = await store.candles(INST, "1h", at(0), at(86_400), 10)
-    assert (growing.closed, growing.quality) == (False, Quality.COMPLETE)
-    put_minutes(data, 120, **live)
-    first, last = await store.candles(INST, "1h", at(0), at(86_400), 10)
-    assert (first.closed, first.quality) == (True, Quality.PARTIAL)
-    assert (last.closed, last.quality) == (False, Quality.COMPLETE)
-    (first,) = await store.candles(INST, "1h", at(0), at(86_400), 1)
-    assert (first.closed, first.quality) == (True, Quality.PARTIAL)
-
-
 @pytest.mark.parametrize("newest", [False, True])
 @pytest.mark.parametrize(("limit", "offset"), [(2, 0), (2, 1), (3, 2), (100, 0), (1, 50)])
 async def test_pages_of_a_custom_interval_are_parts_of_the_whole(
     store, data, newest, limit, offset
 ):
-    put_minutes(data, *(n for n in range(90) if n % 20 < 12))
+    put(data, "candles", [candle(n) for n in range(90) if n % 20 < 12]).close()
     whole = await store.candles(INST, "7m", at(0), at(5400), 1000)
     page = await store.candles(INST, "7m", at(0), at(5400), limit, offset=offset, newest=newest)
     end = len(whole) - offset
