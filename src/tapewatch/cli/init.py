@@ -40,7 +40,7 @@ log:
 _EXCHANGE = """\
   {name}:
     symbols: [{symbols}]
-    streams: [ticker, aggTrade, depth, bookTicker]   # ticker alone when this line is missing
+    streams: [ticker, trades, depth]   # or the venue's own names; ticker alone without this line
     # reconnect_delay: 5        # seconds, the first; then longer and longer up to
     # max_reconnect_delay: 60
     # ws_url: wss://...         # if the usual address cannot be reached from here

@@ -148,7 +148,8 @@ class FlowRatioState(Struct):
         is_whole = span.size.is_whole and self.broken < span.size.begins
         bought, sold, size = span.bought.total, span.sold.total, span.size.total
         worth = bought + sold
-        found = [("buy_ratio", bought / worth if worth > 0 else 0.5)]
+        ratio = bought / worth if worth > 0 else 0.5
+        found = [("buy_ratio", min(1.0, max(0.0, ratio)))]  # sums are a float's breadth beside
         if span.label in ("1h", "24h"):
             found.append(("cvd", bought - sold))
         if span.label in ("1h", "24h") and size > 0:

@@ -141,7 +141,7 @@ class Book(Struct, array_like=True):
         if type(event) is BookSnapshot:
             self._load(event.bids, event.asks)
             self.live, self.seq, self.ts = True, event.seq, event.ts
-        elif self.live:
+        elif self.live and type(event) is BookDelta:
             self.change(event)
 
     def change(self, event: BookDelta) -> None:

@@ -49,7 +49,8 @@ class Samples(Struct, array_like=True):
 class Sums(Struct, array_like=True):
     """The sum of what came in the last `count` buckets of `width`, the running one included.
 
-    The total is made anew from the buckets once a turn of the ring, so it cannot drift.
+    The total is made anew from the buckets once a turn of the ring, so it cannot drift; of a window in
+    which nothing is left it is exactly 0, and not what floats leave behind.
     """
 
     width: int  # microseconds
@@ -58,14 +59,18 @@ class Sums(Struct, array_like=True):
     total: float = 0.0
     newest: int = 0  # number of the running bucket
     oldest: int = 0  # number of the first one ever
+    filled: int = 0  # buckets that are not 0
 
     def add(self, ts: Micros, value: float) -> None:
         """Put a value where it belongs; one from before the window is left out."""
         number = ts // self.width
         if number > self.newest or not self.slots:
             self.reach(ts)
-        if number > self.newest - self.count:
-            self.slots[number % self.count] += value
+        if value and number > self.newest - self.count:
+            at = number % self.count
+            if not self.slots[at]:
+                self.filled += 1
+            self.slots[at] += value
             self.total += value
 
     def reach(self, ts: Micros) -> None:
@@ -77,15 +82,19 @@ class Sums(Struct, array_like=True):
             return
         if number - self.newest >= count:
             self.slots = [0.0] * count
-            self.total = 0.0
+            self.total, self.filled = 0.0, 0
             self.newest = number
             return
         slots = self.slots
         while self.newest < number:
             self.newest += 1
             at = self.newest % count
-            self.total -= slots[at]
-            slots[at] = 0.0
+            if slots[at]:
+                self.total -= slots[at]
+                slots[at] = 0.0
+                self.filled -= 1
+                if not self.filled:
+                    self.total = 0.0
             if not at:
                 self.total = fsum(slots)
 

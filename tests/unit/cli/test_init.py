@@ -13,6 +13,24 @@ def clean(monkeypatch):
         monkeypatch.delenv(listed.name, raising=False)
 
 
+@pytest.mark.parametrize(
+    "venue",
+    [
+        "binance",
+        "binance_futures",
+        "okx",
+        "bybit",
+        "bybit_linear",
+        "coinbase",
+        "coinbase_advanced",
+    ],
+)
+def test_every_venue_has_the_streams_that_are_written(tmp_path, monkeypatch, venue):
+    assert main.main(["init", str(tmp_path / "new"), "--exchange", venue, "--yes"]) == 0
+    monkeypatch.chdir(tmp_path / "new")
+    assert main.main(["check"]) == 0
+
+
 def test_what_is_written_passes_the_check(tmp_path, monkeypatch):
     folder = tmp_path / "new"
     arguments = ["--exchange", "binance", "--symbol", "btc-usdt", "--symbol", "SOLUSDT", "--yes"]

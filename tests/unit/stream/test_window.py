@@ -2,7 +2,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapewatch.stream.window import Samples
+from tapewatch.model.events import Micros
+from tapewatch.stream.window import Samples, Sums
 
 
 def test_before_anything_there_is_no_value():
@@ -65,3 +66,14 @@ def test_ring_equals_a_list_of_everything(steps):
     for moment in range(max(first, len(history) - 8), len(history)):
         assert samples.at(moment * 10) == history[moment]
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(samples), type=Samples) == samples
+
+
+def test_a_sum_in_which_nothing_is_left_is_exactly_nothing():
+    sums = Sums(1_000_000, 60)
+    for second in range(55):
+        sums.add(Micros(second * 1_000_000), 0.1 + second / 3)
+    for second in range(55, 114):
+        sums.reach(Micros(second * 1_000_000))
+    assert sums.total > 0
+    sums.reach(Micros(114 * 1_000_000))
+    assert sums.total == 0.0
