@@ -88,9 +88,10 @@ class DepegState(Struct):
 
     def on_event(self, event: Any) -> list[AnyEvent] | tuple[()]:
         venue, pair = split_id(event.inst)
-        if pair not in _PAIRS:
+        is_second = type(event) is Second
+        if pair not in _PAIRS or (is_second and event.late):  # a price that was, not one that is
             return ()
-        price = event.close if type(event) is Second else event.last
+        price = event.close if is_second else event.last
         ts = min(event.ts, event.recv)
         venues = self.prices.setdefault(pair, {})
         known = venues.get(venue)

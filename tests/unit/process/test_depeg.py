@@ -13,9 +13,9 @@ def pipeline():
     return Pipeline([PLUGIN.build("depeg", PLUGIN.config())])
 
 
-def second(secs, inst, price):
+def second(secs, inst, price, **more):
     ts = at(secs)
-    return Second(ts, ts, inst, *(4 * (price,)), 1.0, 1.0, 1.0, 0.5, 2, ts, ts)
+    return Second(ts, ts, inst, *(4 * (price,)), 1.0, 1.0, 1.0, 0.5, 2, ts, ts, **more)
 
 
 def rows(begin, end, **prices):
@@ -115,3 +115,10 @@ def test_clock_that_goes_back_is_followed(pipeline):
     assert last(pipeline.process(rows(0, 30, coinbase__USDT_USD=0.99)), "USDT").value == (
         pytest.approx(-100.0)
     )
+
+
+def test_a_price_that_is_repaired_minutes_later_is_none_of_now(pipeline):
+    before = rows(0, 200, coinbase__USDT_USD=1.0)
+    old = [second(n, "coinbase:USDT/USD", 0.9, late=True, repaired=True) for n in range(60)]
+    said = pipeline.process([*before, *old, *rows(200, 230, coinbase__USDT_USD=1.0)])
+    assert {metric.value for metric in said if metric.inst == "all:USDT/USD"} == {0.0}
