@@ -5,7 +5,6 @@ INGEST                     PROCESS                PROCESS STORE  SERVE
 """
 
 import asyncio
-import gc
 import random
 import time
 from collections.abc import Mapping
@@ -41,6 +40,7 @@ from tapewatch.runtime.books import PipelineBooks
 from tapewatch.runtime.checkpoint import Checkpoint
 from tapewatch.runtime.clock import ClockWatch
 from tapewatch.runtime.delivery import Outside
+from tapewatch.runtime.garbage import seldom_collected
 from tapewatch.runtime.plan import CcxtVenue, Plan, Venue
 from tapewatch.runtime.processing import Gate, PipelineWorker
 from tapewatch.runtime.pump import Pump
@@ -130,14 +130,10 @@ class App:
 
     async def run(self, stop: asyncio.Event) -> int:
         """Run until `stop`; give the exit code. Everything accepted is written when it returns."""
-        # A full collection visits every container, found none to free, and held up the loop for 30
-        # to 60 ms every quarter of a minute. What is there now stays: modules, classes, settings,
-        # 80,000 of them. What comes is a tenth of that, and events it never visits.
-        gc.freeze()
         try:
-            return await self._supervisor.run(stop)
+            with seldom_collected():
+                return await self._supervisor.run(stop)
         finally:
-            gc.unfreeze()
             await self.alerting.log.close()
             self.plan.query.close()
             if self.plan.previews is not None:
