@@ -382,7 +382,10 @@ class Proof(Struct, frozen=True):
 
 
 class Processor(Protocol[S]):
-    """What a file in `process/` declares, as `PLUGIN`. A detector declares a `PROOF` too."""
+    """What a file in `process/` declares, as `PLUGIN`. A detector declares a `PROOF` too.
+
+    It may have `notes` too: which of `wants` it never answers, so that these do not order it.
+    """
 
     name: str
     wants: frozenset[type[Event]]

@@ -79,14 +79,30 @@ class Source:
     data_dir: Annotated[Path | None, Parameter(env_var="DATA_DIR")] = None
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Form:
+    """How the answer is given.
+
+    Parameters
+    ----------
+    limit
+        So many firings and notices of a rule are listed.
+    json
+        One JSON object a line for each rule, for programs.
+    """
+
+    limit: int = 20
+    json: Annotated[bool, Parameter(negative="")] = False
+
+
 @app.command(name="test")
 def would_it_have_fired(
     rule: str,
     *,
     wish: Wish | None = None,
     source: Source | None = None,
-    limit: int = 20,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    form: Form | None = None,
 ) -> int:
     """Would this rule have fired? What is stored is asked first; where there is nothing, there is no count.
 
@@ -94,10 +110,6 @@ def would_it_have_fired(
     ----------
     rule
         The name of a rule in force, or, with --when, of a new one.
-    limit
-        So many firings and notices are listed.
-    json
-        One JSON object, for programs.
     """
     from tapewatch.rules.change import Change
 
@@ -108,7 +120,7 @@ def would_it_have_fired(
         hold_secs=wish.hold_secs,
     )  # fmt: skip
     report = _report(change.of(plan.rules.rules), wish.sweep, source, plan)
-    return _show(report, limit, json=json)
+    return _show(report, form or Form())
 
 
 @app.command
@@ -117,8 +129,7 @@ def preview(
     file: Annotated[Path, Parameter(name=["--file", "-f"])],
     sweep: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
     source: Source | None = None,
-    limit: int = 20,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    form: Form | None = None,
 ) -> int:
     """Would the rules of a file have fired? Each is asked as by `test`, and none is put in force.
 
@@ -128,15 +139,11 @@ def preview(
         A rule as settings have it (`name`, `when`, ...), or several under `rules`.
     sweep
         Other thresholds beside those of the rules: `2%,3%,4%`.
-    limit
-        So many firings and notices of each are listed.
-    json
-        One JSON object a line for each rule, for programs.
     """
     from tapewatch.rules.rulebook import words_of
     from tapewatch.runtime.rule_file import rules_in
 
-    source = source or Source()
+    source, form = source or Source(), form or Form()
     plan = _plan(source)
     try:
         text = file.read_bytes()
@@ -144,23 +151,23 @@ def preview(
         raise ConfigError(f"cannot read {file}: {error.strerror}") from error
     worst = 0
     for number, rule in enumerate(rules_in(str(file), text, words_of(plan.rules.measures))):
-        if number and not json:
+        if number and not form.json:
             print()
-        worst = max(worst, _show(_report(rule, sweep, source, plan), limit, json=json))
+        worst = max(worst, _show(_report(rule, sweep, source, plan), form))
     return worst
 
 
-def _show(report: "Report", limit: int, *, json: bool) -> int:
+def _show(report: "Report", form: Form) -> int:
     import sys
 
     import msgspec
 
     from tapewatch.cli._preview import lines
 
-    if json:
+    if form.json:
         print(msgspec.json.encode(report).decode())
     else:
-        print("\n".join(lines(report, limit)))
+        print("\n".join(lines(report, form.limit)))
     if report.firings is None:
         print("nothing is stored of it, so nothing is known", file=sys.stderr)
         return _NO_DATA
